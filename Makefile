@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: ISC
+# modelgate: the only makefile. `make help` lists the targets.
+
+VERSION = 0.1
+
+# Where things go; all can be overridden, DESTDIR goes in front.
+PREFIX      ?= /usr
+SBINDIR     ?= $(PREFIX)/sbin
+BINDIR      ?= $(PREFIX)/bin
+LIBEXECDIR  ?= $(PREFIX)/libexec/modelgate
+SYSCONFDIR  ?= /etc
+CONFDIR     ?= $(SYSCONFDIR)/modelgate
+MULTIARCH   := $(shell $(CC) -print-multiarch 2>/dev/null)
+PAMDIR      ?= /lib/$(MULTIARCH)/security
+PAMCONFDIR  ?= $(SYSCONFDIR)/pam.d
+MANDIR      ?= $(PREFIX)/share/man
+DOCDIR      ?= $(PREFIX)/share/doc/modelgate
+COMPDIR     ?= $(PREFIX)/share/bash-completion/completions
+UNITDIR     ?= /lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
+
+# How things are built. SAN=1: address and undefined-behaviour sanitizers.
+# COV=1: coverage. Each has its own folder below build/.
+CC       ?= cc
+V        ?= 0
+WERROR   ?= 0
+SAN      ?= 0
+COV      ?= 0
+VARIANT  := $(if $(filter 1,$(SAN)),-san)$(if $(filter 1,$(COV)),-cov)
+CCNAME   := $(notdir $(firstword $(CC)))
+B        := build/$(CCNAME)$(VARIANT)
+
+WARN := -Wall -Wextra -Wshadow -Wformat=2 -Wmissing-prototypes \
+	-Wstrict-prototypes -Wold-style-definition -Wpointer-arith \
+	-Wcast-qual -Wwrite-strings -Wvla -Wundef -Wswitch-enum \
+	-Wimplicit-fallthrough -Wnull-dereference
+# Text for people is cut to its buffer on purpose.
+WARN += $(if $(findstring clang,$(CCNAME)),,-Wno-format-truncation)
+ifeq ($(WERROR),1)
+WARN += -Werror
+endif
+
+ifneq ($(filter 1,$(SAN) $(COV)),)
+OPT  := -O1 -g -fno-omit-frame-pointer
+HARD :=
+else
+OPT  := -O2 -g
+HARD := -D_FORTIFY_SOURCE=3 -fstack-protector-strong \
+	-fstack-clash-protection -fcf-protection
+endif
+ifeq ($(SAN),1)
+HARD += -fsanitize=address,undefined -fno-sanitize-recover=all
+LSAN := -fsanitize=address,undefined
+endif
+ifeq ($(COV),1)
+HARD += --coverage
+LSAN += --coverage
+endif
+
+INC      := -Iagent -Iagent/lib -Iagent/sys -Iagent/policy -Iagent/ledger
+DEFS     := -D_GNU_SOURCE -DMG_VERSION='"$(VERSION)"' \
+	-DMG_LIBEXECDIR='"$(LIBEXECDIR)"' -DMG_CONFDIR='"$(CONFDIR)"'
+CFLAGS   ?=
+ALL_CFLAGS = -std=c11 $(DEFS) $(OPT) $(HARD) $(WARN) $(INC) \
+	-MMD -MP $(CFLAGS)
+LDHARD   := -Wl,-z,relro,-z,now,-z,noexecstack,-z,defs -Wl,--as-needed
+LDFLAGS  ?=
+ALL_LDFLAGS = $(LSAN) $(LDHARD) -pie $(LDFLAGS)
+
+ifeq ($(V),1)
+Q :=
+say = @:
+else
+Q := @
+say = @printf '  %-6s %s\n'
+endif
+
+.DEFAULT_GOAL := all
+
+# ---- what is built ----------------------------------------------------------
+
+src_lib    := $(wildcard agent/lib/*.c)
+src_sys    := $(wildcard agent/sys/*.c)
+src_policy := $(wildcard agent/policy/*.c)
+src_ledger := $(wildcard agent/ledger/*.c)
+src_hub    := $(wildcard agent/hub/*.c)
+src_cli    := $(wildcard agent/cli/*.c)
+src_pam    := $(wildcard pam_module/*.c)
+
+obj = $(patsubst %.c,$(B)/o/%.o,$(1))
+pic = $(patsubst %.c,$(B)/pic/%.o,$(1))
+
+# Archives, so that a binary holds only what it uses.
+LIBMG  := $(B)/libmg.a
+LIBSYS := $(B)/libsys.a
+LIBPOL := $(B)/libpolicy.a
+LIBLED := $(B)/libledger.a
+LIBPIC := $(B)/libmg_pic.a
+
+$(LIBMG): $(call obj,$(src_lib))
+$(LIBSYS): $(call obj,$(src_sys))
+$(LIBPOL): $(call obj,$(src_policy))
+$(LIBLED): $(call obj,$(src_ledger))
+$(LIBPIC): $(call pic,$(src_lib))
+
+# One line a binary: name, sources, archives, libraries. Which of them run as
+# root, and which meet the network, is in agent/PRIVSEP.md.
+define binary
+BINARIES += $(B)/$(1)
+$(B)/$(1): $(call obj,$(2)) $(3)
+$(B)/$(1): LIBS = $(4)
+endef
+lib      := $(LIBMG)
+sys      := $(LIBSYS) $(LIBMG)
+monitor  := $(LIBPOL) $(LIBLED) $(LIBSYS) $(LIBMG)
+
+$(eval $(call binary,modelgated,agent/proc_monitor.c $(wildcard agent/mon_*.c),$(monitor),-linih -lcrypto))
+$(eval $(call binary,mg-front,agent/proc_front.c,$(sys),))
+$(eval $(call binary,mg-ident,agent/proc_ident.c,$(sys),))
+$(eval $(call binary,mg-audit,agent/proc_audit.c,$(sys),-laudit))
+$(eval $(call binary,mg-auth,agent/proc_auth.c,$(sys),-lpam))
+$(eval $(call binary,mg-run,agent/proc_run.c,$(sys),))
+$(eval $(call binary,mg-verify,agent/proc_verify.c $(wildcard agent/verify/*.c),$(sys),-lcrypto))
+$(eval $(call binary,mg-query,agent/proc_query.c,$(LIBLED) $(sys),-lcrypto))
+$(eval $(call binary,mg-link,agent/proc_link.c,$(sys),-lssh))
+$(eval $(call binary,modelgate-hub,agent/hub/hub.c $(wildcard agent/hub/hub_*.c),$(LIBLED) $(sys),-linih -lcrypto))
+$(eval $(call binary,mg-hub-conn,agent/hub/conn.c $(wildcard agent/hub/conn_*.c),$(sys),-lssh))
+$(eval $(call binary,modelgate,agent/cli/main.c $(wildcard agent/cli/cmd_*.c),$(lib),))
+$(eval $(call binary,modelgate-policy,$(wildcard agent/cli/policy/*.c),$(LIBPOL) $(lib),-linih -lcrypto))
+
+$(BINARIES):
+	$(say) LINK $@
+	$(Q)$(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
+
+%.a:
+	$(say) AR $@
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/o/%.o: %.c
+	$(say) CC $<
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE -c -o $@ $<
+
+$(B)/pic/%.o: %.c
+	$(say) CC $<
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIC -fvisibility=hidden -c -o $@ $<
+
+# The two PAM modules: pam_modelgate.so asks the agent and links libpam alone;
+# pam_modelgate_totp.so is the second factor, used by mg-auth only.
+MODULES := $(B)/pam_modelgate.so $(B)/pam_modelgate_totp.so
+$(B)/pam_modelgate.so: $(call pic,$(filter-out %_totp.c,$(src_pam))) $(LIBPIC)
+$(B)/pam_modelgate.so: LIBS = -lpam
+$(B)/pam_modelgate_totp.so: $(call pic,$(filter %_totp.c,$(src_pam))) $(LIBPIC)
+$(B)/pam_modelgate_totp.so: LIBS = -lpam -loath
+$(MODULES): $(B)/%.so: pam_module/%.map
+	$(say) LINK $@
+	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -shared $(LSAN) $(LDHARD) -Wl,--version-script=pam_module/$*.map -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
+
+.PHONY: all
+all: $(BINARIES) $(MODULES) ## build everything below build/
+
+# ---- tests ------------------------------------------------------------------
+
+UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
+$(UNIT): $(B)/unit/%: $(B)/o/tests/unit/%.o $(monitor)
+	$(say) LINK $@
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka -linih -lcrypto
+
+.PHONY: unit
+unit: $(UNIT) ## build and run the unit tests
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP prove --merge -e '' $(UNIT)
+
+.PHONY: clean
+clean: ## remove build/
+	rm -rf build
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 16
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

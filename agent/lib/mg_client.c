@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: ISC */
+/* Connecting to the agent. Runs inside sshd and sudo: no state, no signals. */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "mg_client.h"
+#include "mg_time.h"
+
+static enum mg_err
+finish_connect(int fd, int timeout_ms)
+{
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+	socklen_t len;
+	int err = 0, n;
+
+	n = poll(&p, 1, timeout_ms);
+	if (n == 0)
+		return MG_ERR_TIMEOUT;
+	len = sizeof(err);
+	if (n == -1 || getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) != 0 ||
+	    err != 0)
+		return MG_ERR_SYS;
+	return MG_ERR_OK;
+}
+
+static enum mg_err
+try_connect(int fd, const struct sockaddr_un *sun, int timeout_ms)
+{
+	int64_t end = mg_time_boot_ms() + timeout_ms;
+	struct timespec pause = {.tv_sec = 0, .tv_nsec = 2000000};
+
+	for (;;) {
+		if (connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) ==
+		    0)
+			return MG_ERR_OK;
+		if (errno == EINPROGRESS)
+			return finish_connect(fd, timeout_ms);
+		if (errno == ENOENT || errno == ECONNREFUSED)
+			return MG_ERR_NOENT;
+		if (errno == EACCES || errno == EPERM)
+			return MG_ERR_PERM;
+		/* EAGAIN: the listener's queue is full, which a UNIX socket
+		 * reports at once and gives nothing to wait for. */
+		if (errno != EAGAIN && errno != EINTR)
+			return MG_ERR_SYS;
+		if (mg_time_boot_ms() >= end)
+			return MG_ERR_TIMEOUT;
+		(void)nanosleep(&pause, NULL);
+	}
+}
+
+static enum mg_err
+check_peer(int fd)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 ||
+	    len != sizeof(cred))
+		return MG_ERR_SYS;
+	return cred.uid == 0 ? MG_ERR_OK : MG_ERR_PERM;
+}
+
+enum mg_err
+mg_client_connect(const char *path, int timeout_ms, struct mg_chan **chp)
+{
+	struct sockaddr_un sun;
+	enum mg_err r;
+	int fd;
+
+	*chp = NULL;
+	memset(&sun, 0, sizeof(sun));
+	sun.sun_family = AF_UNIX;
+	if (strlen(path) >= sizeof(sun.sun_path))
+		return MG_ERR_LIMIT;
+	memcpy(sun.sun_path, path, strlen(path) + 1);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd == -1)
+		return MG_ERR_SYS;
+	if ((r = try_connect(fd, &sun, timeout_ms)) == MG_ERR_OK &&
+	    (r = check_peer(fd)) == MG_ERR_OK) {
+		*chp = mg_chan_new(
+		    fd, MG_ROLE_CLIENT, MG_ROLE_AGENT, MG_CLIENT_QUEUE_MAX);
+		if (*chp == NULL)
+			r = MG_ERR_NOMEM;
+	}
+	if (r != MG_ERR_OK)
+		close(fd);
+	return r;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef MG_CLIENT_H
+#define MG_CLIENT_H
+
+#include "mg_chan.h"
+
+/*
+ * The blocking client side of the agent's socket, for the CLI and the PAM
+ * module. The agent proves itself by the kernel's word that the listening
+ * process is root's (SO_PEERCRED): a socket that somebody else put in its
+ * place is refused.
+ */
+
+#define MG_CLIENT_SOCKET "/run/modelgate/agent.sock"
+#define MG_CLIENT_QUEUE_MAX 65536
+
+/*
+ * Connects within timeout_ms. On success *chp is the caller's to free with
+ * mg_chan_free(). MG_ERR_NOENT: no agent listens. MG_ERR_PERM: what
+ * listens is not root's. MG_ERR_TIMEOUT, MG_ERR_SYS, MG_ERR_NOMEM.
+ */
+enum mg_err mg_client_connect(
+    const char *path, int timeout_ms, struct mg_chan **chp) MG_MUST_CHECK;
+
+#endif

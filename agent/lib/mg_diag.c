@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: ISC */
+/* Keeps and prints the problems that were found in files. */
+#include <stdarg.h>
+#include <string.h>
+
+#include "mg_diag.h"
+#include "mg_esc.h"
+
+void
+mg_diags_init(struct mg_diags *ds)
+{
+	memset(ds, 0, sizeof(*ds));
+}
+
+static struct mg_diag *
+place(struct mg_diags *ds, bool is_warning)
+{
+	size_t i;
+
+	if (ds->n < MG_DIAG_MAX)
+		return &ds->v[ds->n++];
+	if (is_warning)
+		return NULL;
+	for (i = ds->n; i > 0; i--) {
+		if (!ds->v[i - 1].is_warning)
+			continue;
+		memmove(
+		    &ds->v[i - 1], &ds->v[i], (ds->n - i) * sizeof(ds->v[0]));
+		return &ds->v[ds->n - 1];
+	}
+	return NULL;
+}
+
+void
+mg_diags_add(struct mg_diags *ds, bool is_warning, const char *file,
+    unsigned line, unsigned col, const char *src, const char *fmt, ...)
+{
+	struct mg_diag *d;
+	char raw[MG_DIAG_TEXT_MAX];
+	va_list ap;
+
+	if (is_warning)
+		ds->warnings++;
+	else
+		ds->errors++;
+	if ((d = place(ds, is_warning)) == NULL)
+		return;
+	memset(d, 0, sizeof(*d));
+	d->line = line;
+	d->col = col;
+	d->is_warning = is_warning;
+	mg_esc_line(file == NULL ? "" : file, d->file, sizeof(d->file));
+	mg_esc_line(src == NULL ? "" : src, d->src, sizeof(d->src));
+	va_start(ap, fmt);
+	vsnprintf(raw, sizeof(raw), fmt, ap);
+	va_end(ap);
+	mg_esc_line(raw, d->text, sizeof(d->text));
+}
+
+static void
+format_one(const struct mg_diag *d, char *out, size_t size)
+{
+	char where[MG_DIAG_FILE_MAX + 32];
+
+	if (d->line == 0)
+		snprintf(where, sizeof(where), "%s", d->file);
+	else if (d->col == 0)
+		snprintf(where, sizeof(where), "%s:%u", d->file, d->line);
+	else
+		snprintf(
+		    where, sizeof(where), "%s:%u:%u", d->file, d->line, d->col);
+	snprintf(out, size, "%s: %s%s", where, d->is_warning ? "warning: " : "",
+	    d->text);
+}
+
+static void
+print_marker(const struct mg_diag *d, FILE *out)
+{
+	size_t i;
+
+	fprintf(out, "    %s\n", d->src);
+	if (d->col == 0 || d->col > strlen(d->src) + 1)
+		return;
+	fputs("    ", out);
+	for (i = 1; i < d->col; i++)
+		fputc(' ', out);
+	fputs("^\n", out);
+}
+
+void
+mg_diags_print(const struct mg_diags *ds, FILE *out)
+{
+	char line[MG_DIAG_FILE_MAX + MG_DIAG_TEXT_MAX + 64];
+	size_t i, total = ds->errors + ds->warnings;
+
+	for (i = 0; i < ds->n; i++) {
+		format_one(&ds->v[i], line, sizeof(line));
+		fprintf(out, "%s\n", line);
+		if (ds->v[i].src[0] != '\0')
+			print_marker(&ds->v[i], out);
+	}
+	if (total > ds->n)
+		fprintf(out, "and %zu more\n", total - ds->n);
+}
+
+void
+mg_diags_first(const struct mg_diags *ds, char *out, size_t size)
+{
+	const struct mg_diag *d = NULL;
+	size_t i;
+
+	for (i = 0; i < ds->n && d == NULL; i++)
+		if (!ds->v[i].is_warning)
+			d = &ds->v[i];
+	if (d == NULL && ds->n > 0)
+		d = &ds->v[0];
+	if (d == NULL)
+		snprintf(out, size, "no problem found");
+	else
+		format_one(d, out, size);
+}

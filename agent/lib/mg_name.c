@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: ISC */
+/* The grammar of identifiers and name patterns. */
+#include <stddef.h>
+#include <string.h>
+
+#include "mg_name.h"
+
+static bool
+is_alnum(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c >= '0' && c <= '9');
+}
+
+static bool
+is_name_char(char c)
+{
+	return is_alnum(c) || c == '.' || c == '_' || c == '-';
+}
+
+/* NULL when valid, else the reason. */
+static const char *
+check(const char *s)
+{
+	size_t i;
+
+	if (s[0] == '\0')
+		return "is empty";
+	if (s[0] == '-')
+		return "begins with '-'";
+	if (s[0] == '.')
+		return "begins with '.'";
+	for (i = 0; s[i] != '\0'; i++) {
+		if (i >= MG_NAME_MAX)
+			return "is longer than 96 characters";
+		if (s[i] == '/')
+			return "contains '/'";
+		if (!is_name_char(s[i]))
+			return "contains a character other than letters, "
+			       "digits, '.', '_' and '-'";
+	}
+	if (!is_alnum(s[0]))
+		return "does not begin with a letter or digit";
+	if (strstr(s, "..") != NULL)
+		return "contains '..'";
+	return NULL;
+}
+
+bool
+mg_name_is_valid(const char *s)
+{
+	return check(s) == NULL;
+}
+
+const char *
+mg_name_why(const char *s)
+{
+	const char *why = check(s);
+
+	return why == NULL ? "is valid" : why;
+}
+
+static bool
+copy_part(const char *s, size_t n, char *out)
+{
+	if (n > MG_NAME_MAX)
+		return false;
+	memcpy(out, s, n);
+	out[n] = '\0';
+	return mg_name_is_valid(out);
+}
+
+bool
+mg_name_split_ref(const char *ref, char *model, char *version)
+{
+	const char *at = strchr(ref, '@');
+
+	model[0] = version[0] = '\0';
+	if (at == NULL)
+		return copy_part(ref, strlen(ref), model);
+	return copy_part(ref, (size_t)(at - ref), model) &&
+	       copy_part(at + 1, strlen(at + 1), version);
+}
+
+bool
+mg_name_matches(const char *s, const char *pattern)
+{
+	const char *star = NULL, *resume = NULL;
+
+	while (*s != '\0') {
+		if (*pattern == '*') {
+			star = pattern++;
+			resume = s;
+		} else if (*pattern == '?' || *pattern == *s) {
+			pattern++;
+			s++;
+		} else if (star != NULL) {
+			pattern = star + 1;
+			s = ++resume;
+		} else {
+			return false;
+		}
+	}
+	while (*pattern == '*')
+		pattern++;
+	return *pattern == '\0';
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef MG_NAME_H
+#define MG_NAME_H
+
+#include <stdbool.h>
+
+/*
+ * Identifiers: [A-Za-z0-9][A-Za-z0-9._-]{0,95}, without "..". Path-safe by
+ * construction, never an option, never hidden. DESIGN: words, "model".
+ */
+
+#define MG_NAME_MAX 96
+
+/* Longest "model@version". */
+#define MG_REF_MAX (2 * MG_NAME_MAX + 1)
+
+/* Whether s is an identifier (operation, model, version, role, user). */
+bool mg_name_is_valid(const char *s);
+
+/*
+ * Why s is not an identifier, as words to print after the quoted name:
+ * "begins with '-'", "is longer than 96 characters", ... Never NULL; for a
+ * valid name it reads "is valid".
+ */
+const char *mg_name_why(const char *s);
+
+/*
+ * Splits "model[@version]" into two buffers of MG_NAME_MAX + 1 bytes; the
+ * version is empty when there is none. False unless each part that is
+ * there is an identifier.
+ */
+bool mg_name_split_ref(const char *ref, char *model, char *version);
+
+/*
+ * Whether s matches a pattern of literal characters, '*' (any run) and '?'
+ * (any one). Time is O(length * length), no recursion.
+ */
+bool mg_name_matches(const char *s, const char *pattern);
+
+#endif

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef MG_POLICY_H
+#define MG_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mg_diag.h"
+#include "mg_err.h"
+#include "mg_file.h"
+#include "mg_why.h"
+
+/*
+ * The policy: parsed once, immutable, decided by pure functions. The agent
+ * and `modelgate policy` share this module, so that they cannot disagree.
+ * The language is modelgate-policy(5).
+ *
+ * Every rule that matches applies; any deny denies; the demands of all
+ * matching allow rules add up; nothing matching denies. File order never
+ * matters.
+ */
+
+struct mg_policy;
+
+/* Where facts about people come from: NSS through the caller. */
+struct mg_people {
+	void *arg;
+	/* Names of the groups that user is in; NULL and 0 when unknown. */
+	const char *const *(*groups_of)(
+	    void *arg, const char *user, size_t *np);
+	/* Names of the users in group; NULL and 0 when unknown. */
+	const char *const *(*members_of)(
+	    void *arg, const char *group, size_t *np);
+	/* Whether two names are the same person (one uid). NULL: by name. */
+	bool (*is_same)(void *arg, const char *a, const char *b);
+};
+
+/* What is asked. Empty string: not known or not given. */
+struct mg_ask {
+	const char *user;
+	const struct mg_people *people;
+	const char *operation;
+	const char *model;
+	const char *version;
+	const char *host;	   /* this host's name */
+	const char *const *labels; /* "env:production", ... */
+	size_t nlabels;
+	const char *from;      /* numeric source address, v4 or v6 */
+	int64_t now_ms;	       /* wall clock */
+	const char *login_key; /* ssh key type of the login */
+	bool login_key_is_hardware;
+};
+
+/* The dangerous value is not 0. */
+enum mg_verdict_kind {
+	MG_VERDICT_DENY = 0,
+	MG_VERDICT_ASK,	  /* allowed once the demands are met */
+	MG_VERDICT_ALLOW, /* allowed, nothing is demanded */
+};
+
+#define MG_VERDICT_RULES_MAX 32
+#define MG_VERDICT_SLOTS_MAX 16
+
+/* count different people who hold role. */
+struct mg_slot {
+	const char *role;
+	unsigned count;
+};
+
+struct mg_rule_ref {
+	const char *name;
+	const char *where; /* "/etc/modelgate/policy.d/x.ini:12" */
+};
+
+struct mg_verdict {
+	enum mg_verdict_kind kind;
+	enum mg_why why; /* MG_WHY_NONE unless denied */
+	/* Rules that applied: the denying one alone, or all that allow. */
+	struct mg_rule_ref rules[MG_VERDICT_RULES_MAX];
+	size_t nrules;
+	bool mfa;
+	struct mg_slot slots[MG_VERDICT_SLOTS_MAX];
+	size_t nslots;
+	int64_t approve_within_ms; /* the shortest of the rules' */
+	int64_t start_within_ms;
+	int64_t lasts_ms;
+	unsigned uses; /* how often a grant can be used; 0: no limit */
+	/* A denial in words: what would satisfy it, or why nothing can. */
+	char remedy[512];
+};
+
+/* An operation's definition. Strings belong to the policy. */
+struct mg_operation {
+	const char *name;
+	const char *const *argv; /* templates; argc 0 for host operations */
+	size_t argc;
+	const char *run_as;
+	const char *cwd;
+	const char *artifact; /* path template; NULL: none */
+	const char *where;
+	bool takes_model; /* a template names {model} */
+	bool takes_version;
+	bool takes_args; /* "{args}" stands in the command */
+};
+
+/*
+ * Reads every *.ini in the folder dir (opened and checked by rule). On any
+ * error nothing is loaded: *pp is NULL, ds says what and where. Warnings in
+ * ds do not prevent loading.
+ */
+enum mg_err mg_policy_load(const char *dir, const struct mg_file_rule *rule,
+    struct mg_policy **pp, struct mg_diags *ds) MG_MUST_CHECK;
+
+void mg_policy_free(struct mg_policy *p);
+
+/* "sha256:<64 hex>" over the names and bytes of all files. */
+const char *mg_policy_digest(const struct mg_policy *p);
+
+/* The operation of that name, or NULL. */
+const struct mg_operation *mg_policy_operation(
+    const struct mg_policy *p, const char *name);
+
+/* Decides. v is filled as a whole; no allocation, no system call. */
+void mg_policy_decide(
+    const struct mg_policy *p, const struct mg_ask *ask, struct mg_verdict *v);
+
+/* Whether user holds role now. */
+bool mg_policy_has_role(const struct mg_policy *p,
+    const struct mg_people *people, const char *user, const char *role,
+    int64_t now_ms);
+
+/* Whether user is declared a service account ([user x] kind = service). */
+bool mg_policy_is_service(const struct mg_policy *p, const char *user);
+
+/*
+ * Who holds role now, as far as people knows: at most max names into out
+ * (they belong to the policy or to people). Returns how many there are.
+ */
+size_t mg_policy_role_members(const struct mg_policy *p,
+    const struct mg_people *people, const char *role, int64_t now_ms,
+    const char **out, size_t max);
+
+/* What a set of approvals lacks and who fills which slot. */
+struct mg_quorum {
+	bool satisfied;
+	/* Per slot of the verdict: how many are still needed. */
+	unsigned missing[MG_VERDICT_SLOTS_MAX];
+	/* Per approver: the slot it fills, or -1 when it fills none. */
+	int fills[64];
+};
+
+/*
+ * Assigns approvers (names, at most 64) to the slots of v: one person fills
+ * one slot, the requester none, two names of one person count once.
+ * Satisfied only when every slot is full.
+ */
+void mg_policy_quorum(const struct mg_policy *p, const struct mg_verdict *v,
+    const struct mg_people *people, const char *requester,
+    const char *const *approvers, size_t n, int64_t now_ms,
+    struct mg_quorum *q);
+
+/* Values for placeholders. */
+struct mg_expand {
+	const char *user;
+	const char *model;
+	const char *version;
+	const char *const *args;
+	size_t nargs;
+};
+
+/*
+ * Expands the command of op: every placeholder becomes exactly one element
+ * or a part of one, "{args}" as many as given. Elements are malloc'ed into
+ * argv (max of them, NULL-terminated); the caller frees each.
+ * MG_ERR_LIMIT, MG_ERR_NOMEM, MG_ERR_FORMAT (a value is missing; *whatp
+ * names it).
+ */
+enum mg_err mg_operation_argv(const struct mg_operation *op,
+    const struct mg_expand *x, char **argv, size_t max, size_t *argcp,
+    const char **whatp) MG_MUST_CHECK;
+
+/* Expands the artifact path of op into out. MG_ERR_NOENT: it has none. */
+enum mg_err mg_operation_artifact(const struct mg_operation *op,
+    const struct mg_expand *x, char *out, size_t size) MG_MUST_CHECK;
+
+#endif

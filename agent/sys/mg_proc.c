@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Reading identities from the kernel.
+ *
+ * Rules
+ * 1. A pid is a number that the kernel gives away again: it is pinned by a
+ *    pidfd before /proc is read and found alive after.
+ * 2. Nothing here comes from an environment, a path or an argument of the
+ *    peer.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "mg_proc.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
+static enum mg_err
+read_small(int dirfd, const char *file, char *out, size_t size)
+{
+	ssize_t n;
+	int fd;
+
+	out[0] = '\0';
+	if ((fd = openat(dirfd, file, O_RDONLY | O_CLOEXEC)) == -1)
+		return errno == ENOENT ? MG_ERR_NOENT : MG_ERR_SYS;
+	do
+		n = read(fd, out, size - 1);
+	while (n == -1 && errno == EINTR);
+	close(fd);
+	if (n < 0)
+		return MG_ERR_SYS;
+	out[n] = '\0';
+	return MG_ERR_OK;
+}
+
+static enum mg_err
+to_u32(const char *s, uint32_t *vp)
+{
+	uint64_t v = 0;
+
+	*vp = 0;
+	if (*s < '0' || *s > '9')
+		return MG_ERR_FORMAT;
+	for (; *s >= '0' && *s <= '9'; s++)
+		if ((v = v * 10 + (uint64_t)(*s - '0')) > UINT32_MAX)
+			return MG_ERR_LIMIT;
+	*vp = (uint32_t)v;
+	return MG_ERR_OK;
+}
+
+static enum mg_err
+number_at(int dirfd, const char *file, uint32_t *vp)
+{
+	char text[64];
+	enum mg_err r;
+
+	*vp = 0;
+	if ((r = read_small(dirfd, file, text, sizeof(text))) != MG_ERR_OK)
+		return r;
+	return to_u32(text, vp);
+}
+
+static int
+open_proc(pid_t pid)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+enum mg_err
+mg_proc_number(pid_t pid, const char *file, uint32_t *vp)
+{
+	enum mg_err r;
+	int dir;
+
+	*vp = 0;
+	if ((dir = open_proc(pid)) == -1)
+		return MG_ERR_NOENT;
+	r = number_at(dir, file, vp);
+	close(dir);
+	return r;
+}
+
+/* Field n (from 1) of /proc/PID/stat, after the name in parentheses. */
+static const char *
+stat_field(const char *stat, int n)
+{
+	const char *p = strrchr(stat, ')');
+	int i;
+
+	if (p == NULL)
+		return NULL;
+	for (i = 2; i < n && p != NULL; i++)
+		if ((p = strchr(p + 1, ' ')) == NULL)
+			return NULL;
+	return p == NULL ? NULL : p + 1;
+}
+
+static uint64_t
+to_u64(const char *s)
+{
+	uint64_t v = 0;
+
+	for (; s != NULL && *s >= '0' && *s <= '9'; s++)
+		v = v * 10 + (uint64_t)(*s - '0');
+	return v;
+}
+
+static void
+name_tty(uint64_t dev, char *out, size_t size)
+{
+	unsigned maj = major((dev_t)dev), min = minor((dev_t)dev);
+
+	out[0] = '\0';
+	if (maj >= 136 && maj <= 143)
+		snprintf(out, size, "pts/%u", (maj - 136) * 256 + min);
+	else if (maj == 4 && min < 64)
+		snprintf(out, size, "tty%u", min);
+	else if (maj == 4)
+		snprintf(out, size, "ttyS%u", min - 64);
+	else if (dev != 0)
+		snprintf(out, size, "tty-%u-%u", maj, min);
+}
+
+static enum mg_err
+fill_from_proc(int dir, struct mg_peer *peer)
+{
+	char stat[1024];
+	enum mg_err r;
+
+	if ((r = number_at(dir, "loginuid", &peer->loginuid)) != MG_ERR_OK ||
+	    (r = number_at(dir, "sessionid", &peer->session)) != MG_ERR_OK ||
+	    (r = read_small(dir, "stat", stat, sizeof(stat))) != MG_ERR_OK)
+		return r;
+	name_tty(to_u64(stat_field(stat, 7)), peer->tty, sizeof(peer->tty));
+	peer->start = to_u64(stat_field(stat, 22));
+	return peer->start == 0 ? MG_ERR_FORMAT : MG_ERR_OK;
+}
+
+static int
+peer_pidfd(int sock, pid_t pid)
+{
+	socklen_t len;
+	int fd = -1;
+
+	len = sizeof(fd);
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &fd, &len) == 0)
+		return fd;
+	/* Before Linux 6.5. A peer that died and whose number was taken in
+	 * the meantime is found out by the liveness check only if it is dead
+	 * still; the socket's own uid is compared below as well. */
+	return pidfd_open(pid, 0);
+}
+
+enum mg_err
+mg_proc_peer(int sock, struct mg_peer *peer, int *pidfdp)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+	enum mg_err r;
+	int pidfd, dir;
+
+	memset(peer, 0, sizeof(*peer));
+	peer->loginuid = peer->session = MG_PROC_UNSET;
+	if (pidfdp != NULL)
+		*pidfdp = -1;
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 ||
+	    len != sizeof(cred) || cred.pid <= 0)
+		return MG_ERR_SYS;
+	peer->pid = cred.pid;
+	peer->uid = cred.uid;
+	peer->gid = cred.gid;
+	if ((pidfd = peer_pidfd(sock, cred.pid)) == -1)
+		return MG_ERR_CLOSED;
+	if ((dir = open_proc(cred.pid)) == -1) {
+		close(pidfd);
+		return MG_ERR_CLOSED;
+	}
+	r = fill_from_proc(dir, peer);
+	close(dir);
+	if (r == MG_ERR_OK && pidfd_send_signal(pidfd, 0, NULL, 0) != 0 &&
+	    errno == ESRCH)
+		r = MG_ERR_CLOSED; /* Rule 1 */
+	if (r != MG_ERR_OK || pidfdp == NULL)
+		close(pidfd);
+	else
+		*pidfdp = pidfd;
+	return r;
+}
+
+enum mg_err
+mg_proc_boot_id(char out[37])
+{
+	char text[64];
+	enum mg_err r;
+
+	out[0] = '\0';
+	r = read_small(
+	    AT_FDCWD, "/proc/sys/kernel/random/boot_id", text, sizeof(text));
+	if (r != MG_ERR_OK)
+		return r;
+	text[strcspn(text, "\n")] = '\0';
+	if (strlen(text) != 36)
+		return MG_ERR_FORMAT;
+	memcpy(out, text, 37);
+	return MG_ERR_OK;
+}
+
+enum mg_err
+mg_proc_set_loginuid(uid_t uid, uint32_t *sessionp)
+{
+	char text[16];
+	enum mg_err r = MG_ERR_SYS;
+	ssize_t n;
+	int fd, len;
+
+	*sessionp = MG_PROC_UNSET;
+	len = snprintf(text, sizeof(text), "%u", (unsigned)uid);
+	fd = open("/proc/self/loginuid", O_WRONLY | O_CLOEXEC);
+	if (fd == -1)
+		return MG_ERR_SYS;
+	n = write(fd, text, (size_t)len);
+	if (n == len)
+		r = MG_ERR_OK;
+	close(fd);
+	if (r == MG_ERR_OK)
+		r = number_at(AT_FDCWD, "/proc/self/sessionid", sessionp);
+	return r;
+}
