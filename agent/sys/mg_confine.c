@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Giving up root.
+ *
+ * Rules
+ * 1. Every step is checked, and the result is read back from the kernel: a
+ *    setuid() that failed, or that left a saved id, is root for whoever
+ *    takes the process over.
+ * 2. The user comes from /etc/passwd, not through NSS: a directory service
+ *    that hangs, or that answers 0, must not decide how this goes.
+ * 3. Nothing is gained later: no-new-privs, no capability in any set, so
+ *    that neither a set-id file nor a file capability gives anything back.
+ * 4. Not traceable, so that another process of the same user that was
+ *    taken over cannot take this one as well. (An exec undoes this one.)
+ * 5. Limits are set last, by the user itself: exec refuses a process that
+ *    was over its process limit when it changed its user.
+ */
+#include <errno.h>
+#include <linux/capability.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <grp.h>
+#include <unistd.h>
+
+#include "mg_confine.h"
+
+/* Sanitizers reserve terabytes of address space. */
+#if defined(__SANITIZE_ADDRESS__)
+#define CAN_LIMIT_AS false
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define CAN_LIMIT_AS false
+#endif
+#endif
+#ifndef CAN_LIMIT_AS
+#define CAN_LIMIT_AS true
+#endif
+
+static enum mg_err say(char *why, size_t size, enum mg_err r, const char *fmt,
+    ...) __attribute__((format(printf, 4, 5)));
+
+static enum mg_err
+say(char *why, size_t size, enum mg_err r, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, size, fmt, ap);
+	va_end(ap);
+	return r;
+}
+
+static enum mg_err
+find_user(const char *name, uid_t *uidp, gid_t *gidp, char *why, size_t size)
+{
+	enum mg_err r = MG_ERR_NOENT;
+	const struct passwd *pw;
+	FILE *f;
+
+	*uidp = (uid_t)-1;
+	*gidp = (gid_t)-1;
+	if ((f = fopen("/etc/passwd", "re")) == NULL) /* Rule 2 */
+		return say(why, size, MG_ERR_SYS, "cannot open /etc/passwd: %s",
+		    strerror(errno));
+	while (r == MG_ERR_NOENT && (pw = fgetpwent(f)) != NULL)
+		if (strcmp(pw->pw_name, name) == 0) {
+			*uidp = pw->pw_uid;
+			*gidp = pw->pw_gid;
+			r = MG_ERR_OK;
+		}
+	fclose(f);
+	if (r != MG_ERR_OK)
+		return say(why, size, r, "no user '%s' in /etc/passwd", name);
+	if (*uidp == 0 || *gidp == 0)
+		return say(
+		    why, size, MG_ERR_PERM, "user '%s' has uid or gid 0", name);
+	return MG_ERR_OK;
+}
+
+static bool
+drop_capabilities(void)
+{
+	struct __user_cap_header_struct h = {
+	    .version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct d[_LINUX_CAPABILITY_U32S_3];
+
+	memset(d, 0, sizeof(d));
+	return syscall(SYS_capset, &h, d) == 0;
+}
+
+static bool
+has_capabilities(void)
+{
+	struct __user_cap_header_struct h = {
+	    .version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct d[_LINUX_CAPABILITY_U32S_3];
+	unsigned all = 0;
+	size_t i;
+
+	memset(d, 0, sizeof(d));
+	if (syscall(SYS_capget, &h, d) != 0)
+		return true;
+	for (i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
+		all |= d[i].effective | d[i].permitted | d[i].inheritable;
+	return all != 0;
+}
+
+/* What the kernel says afterwards. Rule 1 */
+static bool
+is_confined(uid_t uid, gid_t gid)
+{
+	uid_t r, e, s;
+	gid_t rg, eg, sg;
+
+	return getresuid(&r, &e, &s) == 0 && r == uid && e == uid && s == uid &&
+	       getresgid(&rg, &eg, &sg) == 0 && rg == gid && eg == gid &&
+	       sg == gid && getgroups(0, NULL) == 0 &&
+	       prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 &&
+	       prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0 && !has_capabilities() &&
+	       setuid(0) == -1 && setgid(0) == -1;
+}
+
+/* The name of the step that failed, or NULL. */
+static const char *
+change_user(uid_t uid, gid_t gid)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+		return "no-new-privs";
+	if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) != 0 ||
+	    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0)
+		return "ambient capabilities";
+	if (setgroups(0, NULL) != 0)
+		return "setgroups";
+	if (setresgid(gid, gid, gid) != 0)
+		return "setresgid";
+	if (setresuid(uid, uid, uid) != 0)
+		return "setresuid";
+	if (!drop_capabilities())
+		return "capset";
+	/* After the change: it resets both. */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) /* Rule 4 */
+		return "non-dumpable";
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
+		return "death signal";
+	return NULL;
+}
+
+/* Lowers a limit for good; never raises what was inherited. */
+static bool
+limit(int what, uint64_t value)
+{
+	struct rlimit l;
+
+	if (value == MG_CONFINE_INHERIT)
+		return true;
+	if (getrlimit((__rlimit_resource_t)what, &l) != 0)
+		return false;
+	if (l.rlim_max > value)
+		l.rlim_max = (rlim_t)value;
+	if (l.rlim_cur > l.rlim_max)
+		l.rlim_cur = l.rlim_max;
+	return setrlimit((__rlimit_resource_t)what, &l) == 0;
+}
+
+static bool
+set_limits(const struct mg_confine_limits *l)
+{
+	return limit(RLIMIT_CORE, 0) && limit(RLIMIT_CPU, l->cpu_s) &&
+	       (!CAN_LIMIT_AS || limit(RLIMIT_AS, l->as_bytes)) &&
+	       limit(RLIMIT_FSIZE, l->fsize_bytes) &&
+	       limit(RLIMIT_NOFILE, l->nofile) && limit(RLIMIT_NPROC, l->nproc);
+}
+
+enum mg_err
+mg_confine_user(const char *name, const struct mg_confine_limits *limits,
+    char *why, size_t why_size)
+{
+	const char *step;
+	enum mg_err r;
+	uid_t uid;
+	gid_t gid;
+
+	if (geteuid() != 0)
+		return say(why, why_size, MG_ERR_PERM,
+		    "cannot become user '%s': not started as root", name);
+	r = find_user(name, &uid, &gid, why, why_size);
+	if (r != MG_ERR_OK)
+		return r;
+	if (chdir("/") != 0)
+		return say(why, why_size, MG_ERR_SYS, "cannot enter '/': %s",
+		    strerror(errno));
+	(void)umask(077);
+	if ((step = change_user(uid, gid)) != NULL)
+		return say(why, why_size, MG_ERR_SYS,
+		    "cannot become user '%s': %s: %s", name, step,
+		    strerror(errno));
+	if (!is_confined(uid, gid)) /* Rule 1 */
+		return say(why, why_size, MG_ERR_SYS,
+		    "cannot become user '%s': privileges are left", name);
+	if (!set_limits(limits)) /* Rule 5 */
+		return say(why, why_size, MG_ERR_SYS, "cannot set limits: %s",
+		    strerror(errno));
+	return MG_ERR_OK;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef MG_CONFINE_H
+#define MG_CONFINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mg_err.h"
+
+/*
+ * Giving up root: the first thing that an unprivileged process of modelgate
+ * does after it was started by one that has it.
+ */
+
+/* A limit that is left as it was inherited. */
+#define MG_CONFINE_INHERIT UINT64_MAX
+
+/*
+ * What the process may use from now on; a forgotten field is 0, which
+ * means none. No core is ever written.
+ */
+struct mg_confine_limits {
+	uint64_t cpu_s;	      /* processor time; then SIGKILL */
+	uint64_t as_bytes;    /* address space; not under sanitizers */
+	uint64_t fsize_bytes; /* size of a file it writes, memfds too */
+	uint64_t nofile;      /* descriptors */
+	uint64_t nproc;	      /* processes and threads of the user, in all */
+};
+
+/*
+ * Becomes the system user name for good: all user and group ids, no
+ * supplementary groups, no capabilities, nothing to be gained by exec, not
+ * traceable, killed when its parent ends, umask 077, folder "/", and the
+ * limits. The user is looked up in /etc/passwd alone, and may be neither
+ * uid nor gid 0.
+ *
+ * On failure the process may hold any part of its privileges: it must
+ * exit. why says what failed. MG_ERR_PERM when not started as root,
+ * MG_ERR_NOENT when there is no such user, MG_ERR_SYS.
+ */
+enum mg_err mg_confine_user(const char *name,
+    const struct mg_confine_limits *limits, char *why,
+    size_t why_size) MG_MUST_CHECK;
+
+#endif
