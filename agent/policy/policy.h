@@ -104,12 +104,21 @@ struct mg_operation {
 	bool takes_args; /* "{args}" stands in the command */
 };
 
+/* Where a policy is read from. Zero what you do not set. */
+struct mg_policy_source {
+	const char *policy_dir;	    /* every *.ini in it; must be there */
+	const char *operations_dir; /* as well, [operation] only; NULL: none */
+	/* Who may be able to write them. NULL: anybody (tools, tests). */
+	const struct mg_file_rule *rule;
+};
+
 /*
- * Reads every *.ini in the folder dir (opened and checked by rule). On any
- * error nothing is loaded: *pp is NULL, ds says what and where. Warnings in
- * ds do not prevent loading.
+ * Reads every *.ini in the folders of src (opened and checked by its rule).
+ * On any error nothing is loaded: *pp is NULL, ds says what and where.
+ * Warnings in ds do not prevent loading. MG_ERR_FORMAT when ds has errors,
+ * MG_ERR_NOMEM.
  */
-enum mg_err mg_policy_load(const char *dir, const struct mg_file_rule *rule,
+enum mg_err mg_policy_load(const struct mg_policy_source *src,
     struct mg_policy **pp, struct mg_diags *ds) MG_MUST_CHECK;
 
 void mg_policy_free(struct mg_policy *p);
