@@ -84,6 +84,7 @@ src_lib    := $(wildcard agent/lib/*.c)
 src_sys    := $(wildcard agent/sys/*.c)
 src_policy := $(wildcard agent/policy/*.c)
 src_ledger := $(wildcard agent/ledger/*.c)
+src_verify := $(wildcard agent/verify/*.c)
 src_hub    := $(wildcard agent/hub/*.c)
 src_cli    := $(wildcard agent/cli/*.c)
 src_pam    := $(wildcard pam_module/*.c)
@@ -96,12 +97,14 @@ LIBMG  := $(B)/libmg.a
 LIBSYS := $(B)/libsys.a
 LIBPOL := $(B)/libpolicy.a
 LIBLED := $(B)/libledger.a
+LIBVER := $(B)/libverify.a
 LIBPIC := $(B)/libmg_pic.a
 
 $(LIBMG): $(call obj,$(src_lib))
 $(LIBSYS): $(call obj,$(src_sys))
 $(LIBPOL): $(call obj,$(src_policy))
 $(LIBLED): $(call obj,$(src_ledger))
+$(LIBVER): $(call obj,$(src_verify))
 $(LIBPIC): $(call pic,$(src_lib))
 
 # One line a binary: name, sources, archives, libraries. Which of them run as
@@ -121,7 +124,7 @@ $(eval $(call binary,mg-ident,agent/proc_ident.c,$(sys),))
 $(eval $(call binary,mg-audit,agent/proc_audit.c,$(sys),-laudit))
 $(eval $(call binary,mg-auth,agent/proc_auth.c,$(sys),-lpam))
 $(eval $(call binary,mg-run,agent/proc_run.c,$(sys),))
-$(eval $(call binary,mg-verify,agent/proc_verify.c $(wildcard agent/verify/*.c),$(sys),-lcrypto))
+$(eval $(call binary,mg-verify,agent/proc_verify.c,$(LIBVER) $(sys),-lcrypto -lpthread))
 $(eval $(call binary,mg-query,agent/proc_query.c,$(LIBLED) $(sys),-lcrypto))
 $(eval $(call binary,mg-link,agent/proc_link.c,$(sys),-lssh))
 $(eval $(call binary,modelgate-hub,agent/hub/hub.c $(wildcard agent/hub/hub_*.c),$(LIBLED) $(sys),-linih -lcrypto))
@@ -162,7 +165,7 @@ all: $(BINARIES) $(MODULES) ## build everything below build/
 # ---- tests ------------------------------------------------------------------
 
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
-$(UNIT): $(B)/unit/%: $(B)/o/tests/unit/%.o $(monitor)
+$(UNIT): $(B)/unit/%: $(B)/o/tests/unit/%.o $(LIBVER) $(monitor)
 	$(say) LINK $@
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka -linih -lcrypto
 
