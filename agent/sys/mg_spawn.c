@@ -7,6 +7,8 @@
  *    above them is closed in the child, close-on-exec or not.
  * 2. Sources are first moved above every target, so that placing one never
  *    overwrites another that is still to be placed.
+ * 3. A child that cannot be waited for has failed: success is only what
+ *    the kernel says was success.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +23,8 @@
 #include <unistd.h>
 
 #include "mg_spawn.h"
+
+#define LOST 0xff00 /* exit status 255; Rule 3 */
 
 static int
 add_fds(posix_spawn_file_actions_t *fa, const struct mg_spawn_fd *fds,
@@ -127,7 +131,7 @@ mg_spawn_reap(struct mg_child *child)
 	pid_t pid;
 
 	if (child->pid == -1)
-		return 0;
+		return LOST;
 	do
 		pid = waitpid(child->pid, &status, WNOHANG);
 	while (pid == -1 && errno == EINTR);
@@ -137,7 +141,7 @@ mg_spawn_reap(struct mg_child *child)
 		close(child->pidfd);
 	child->pid = -1;
 	child->pidfd = -1;
-	return pid == -1 ? 0 : status;
+	return pid == -1 ? LOST : status;
 }
 
 enum mg_err

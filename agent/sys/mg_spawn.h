@@ -33,7 +33,8 @@ enum mg_err mg_spawn(const char *path, char *const argv[], char *const envp[],
 
 /*
  * Collects a child that has ended and closes its pidfd. Returns the wait
- * status as waitpid(2) gives it, or -1 when it has not ended yet.
+ * status as waitpid(2) gives it, or -1 when it has not ended yet. One that
+ * cannot be waited for reads as exit status 255.
  */
 int mg_spawn_reap(struct mg_child *child);
 
