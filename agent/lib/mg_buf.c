@@ -7,6 +7,8 @@
  *    can wrap.
  * 2. A failed get leaves the buffer and clears the output, so that a caller
  *    who forgets to look reads zero and not the previous value.
+ * 3. A caller's mistake with commit or consume ends the process; where it
+ *    must not (mg_bug.h), the buffer is empty and full from then on.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +16,7 @@
 #include <string.h>
 
 #include "mg_buf.h"
+#include "mg_bug.h"
 
 #define FIRST_CAP 256
 
@@ -113,19 +116,30 @@ mg_buf_reserve(struct mg_buf *b, size_t len)
 	return b->d + b->len;
 }
 
+/* Rule 3 */
+static void
+break_off(struct mg_buf *b)
+{
+	mg_bug();
+	b->off = b->len = b->max = 0;
+}
+
 void
 mg_buf_commit(struct mg_buf *b, size_t n)
 {
 	if (n > b->cap - b->len)
-		abort(); /* our own mistake, never the input's */
-	b->len += n;
+		break_off(b);
+	else
+		b->len += n;
 }
 
 void
 mg_buf_consume(struct mg_buf *b, size_t n)
 {
-	if (n > mg_buf_len(b))
-		abort();
+	if (n > mg_buf_len(b)) {
+		break_off(b);
+		return;
+	}
 	b->off += n;
 	if (b->off == b->len && b->cap > 0)
 		b->off = b->len = 0;
