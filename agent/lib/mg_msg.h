@@ -94,6 +94,12 @@ enum mg_exit {
 	MG_EXIT_FAILED,	 /* the agent failed; text says how */
 };
 
+/* Whom the hub knows by a key. */
+enum mg_hub_who { MG_HUB_NOBODY, MG_HUB_APPROVER, MG_HUB_HOST };
+
+/* What the host said of a decision. */
+enum mg_hub_judged { MG_HUB_UNJUDGED, MG_HUB_ACCEPTED, MG_HUB_REFUSED };
+
 #define MG_DECL_U8(name, limit) uint8_t name;
 #define MG_DECL_U16(name, limit) uint16_t name;
 #define MG_DECL_U32(name, limit) uint32_t name;
