@@ -324,37 +324,23 @@ fds_are_within(const struct mg_chan *ch, size_t len)
 	return ch->n_in_fds > 0 && ch->fd_pos - start < len;
 }
 
-static uint32_t
-be32(const uint8_t *p)
-{
-	return ((uint32_t)p[0] << 24) | ((uint32_t)p[1] << 16) |
-	       ((uint32_t)p[2] << 8) | p[3];
-}
-
 /* Judges the header at p; sets f and the length of the whole frame. */
 static enum mg_err
 check_header(struct mg_chan *ch, const uint8_t *p, struct mg_frame *f,
     size_t *wholep, const char **whyp)
 {
-	uint32_t len = be32(p);
-	unsigned op = ((unsigned)p[4] << 8) | p[5];
-	unsigned version = ((unsigned)p[6] << 8) | p[7];
-	const struct mg_msg_type *t = mg_msg_type(op);
+	struct mg_msg_header h;
+	const char *why;
 
-	if (version != MG_MSG_VERSION)
-		return proto(ch, whyp, "unknown protocol version");
-	if (t == NULL)
-		return proto(ch, whyp, "unknown message");
-	if ((t->from & ch->peer) == 0 || (t->to & ch->self) == 0)
-		return proto(ch, whyp, "message not for this direction");
-	if (len < MG_MSG_HEADER - 4 || len - (MG_MSG_HEADER - 4) > t->max_bytes)
-		return proto(ch, whyp, "length outside of the message's limit");
-	if (fds_are_within(ch, (size_t)len + 4) && ch->n_in_fds > t->max_fds)
+	if (mg_msg_header_get(p, ch->peer, ch->self, &h, &why) != MG_ERR_OK)
+		return proto(ch, whyp, why);
+	if (fds_are_within(ch, h.len + MG_MSG_HEADER) &&
+	    ch->n_in_fds > h.type->max_fds)
 		return proto(ch, whyp, "descriptors that were not asked for");
-	f->op = t->op;
-	f->id = be32(p + 8);
-	f->len = len - (MG_MSG_HEADER - 4);
-	*wholep = (size_t)len + 4;
+	f->op = h.type->op;
+	f->id = h.id;
+	f->len = h.len;
+	*wholep = h.len + MG_MSG_HEADER;
 	return MG_ERR_OK;
 }
 

@@ -242,6 +242,49 @@ mg_msg_encode(struct mg_buf *b, uint32_t id, enum mg_msg_op op, const void *msg,
 
 /* ---- decode ---- */
 
+static uint32_t
+be32(const uint8_t *p)
+{
+	return ((uint32_t)p[0] << 24) | ((uint32_t)p[1] << 16) |
+	       ((uint32_t)p[2] << 8) | p[3];
+}
+
+static const char *
+judge_header(
+    const uint8_t *p, unsigned from, unsigned to, struct mg_msg_header *h)
+{
+	unsigned op = ((unsigned)p[4] << 8) | p[5];
+	unsigned version = ((unsigned)p[6] << 8) | p[7];
+	uint32_t len = be32(p);
+	const struct mg_msg_type *t = mg_msg_type(op);
+
+	if (version != MG_MSG_VERSION)
+		return "unknown protocol version";
+	if (t == NULL)
+		return "unknown message";
+	if ((t->from & from) == 0 || (t->to & to) == 0)
+		return "message not for this direction";
+	if (len < MG_MSG_HEADER - 4 || len - (MG_MSG_HEADER - 4) > t->max_bytes)
+		return "length outside of the message's limit";
+	h->type = t;
+	h->id = be32(p + 8);
+	h->len = len - (MG_MSG_HEADER - 4);
+	return NULL;
+}
+
+enum mg_err
+mg_msg_header_get(const uint8_t *p, unsigned from, unsigned to,
+    struct mg_msg_header *h, const char **whyp)
+{
+	const char *why;
+
+	memset(h, 0, sizeof(*h));
+	why = judge_header(p, from, to, h);
+	if (whyp != NULL)
+		*whyp = why == NULL ? "" : why;
+	return why == NULL ? MG_ERR_OK : MG_ERR_PROTO;
+}
+
 static enum mg_err
 get_text(struct mg_buf *b, const struct mg_msg_field *f, const char **sp,
     size_t limit)

@@ -168,6 +168,22 @@ const char *mg_msg_name(unsigned op);
 /* Whether s is text of the class. */
 bool mg_msg_class_check(enum mg_msg_class class, const char *s);
 
+/* What the header of a frame says, once it was found permitted. */
+struct mg_msg_header {
+	const struct mg_msg_type *type;
+	uint32_t id;
+	size_t len; /* of the payload */
+};
+
+/*
+ * Judges the MG_MSG_HEADER bytes at p, sent by one of the roles from to
+ * one of the roles to, before anything is allocated for what follows.
+ * MG_ERR_PROTO unless version, op, direction and length are as the list
+ * says; *whyp (may be NULL) then gets a static text.
+ */
+enum mg_err mg_msg_header_get(const uint8_t *p, unsigned from, unsigned to,
+    struct mg_msg_header *h, const char **whyp) MG_MUST_CHECK;
+
 /*
  * Appends one frame with the struct msg of op to b. NULL texts are written
  * as empty. MG_ERR_FORMAT or MG_ERR_LIMIT when a field is not what its
