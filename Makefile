@@ -167,11 +167,79 @@ all: $(BINARIES) $(MODULES) ## build everything below build/
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 $(UNIT): $(B)/unit/%: $(B)/o/tests/unit/%.o $(LIBVER) $(monitor)
 	$(say) LINK $@
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka -linih -lcrypto
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka -linih -lcrypto -lpam -loath
 
 .PHONY: unit
 unit: $(UNIT) ## build and run the unit tests
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP prove --merge -e '' $(UNIT)
+
+# ---- installing -------------------------------------------------------------
+
+INST_SBIN    := modelgated modelgate-hub
+INST_BIN     := modelgate
+INST_LIBEXEC := $(filter-out $(INST_SBIN) $(INST_BIN),$(notdir $(BINARIES)))
+INST_PAM     := $(notdir $(MODULES))
+INST_OPS     := $(wildcard scripts/ops/[a-z]*[!0-9])
+INST_NOTIFY  := $(wildcard config/notify/*)
+INST_MAN     := $(sort $(foreach d,agent agent/* agent/*/* pam_module scripts/ops,\
+	$(wildcard $(d)/*.[1578])))
+INST_UNITS   := $(wildcard config/systemd/*.service)
+# Written only where there is none yet: the site's from then on.
+INST_CONF    := $(wildcard config/*.ini)
+INST_EXAMPLE := $(wildcard config/*.ini config/policy.d/* config/operations.d/* \
+	config/pam.d/* config/audit.rules)
+
+# put MODE,FILE,TARGET: TARGET is replaced in one step (rename), so that
+# nobody ever loads half a PAM module or starts half a daemon.
+put = install -D -m $(1) $(2) '$(DESTDIR)$(3).new' && \
+	mv -f '$(DESTDIR)$(3).new' '$(DESTDIR)$(3)'
+built = $(filter $(notdir $(wildcard $(B)/*)),$(1))
+
+define do_install
+$(Q)$(foreach f,$(call built,$(INST_SBIN)),$(call put,755,$(B)/$(f),$(SBINDIR)/$(f)) &&) :
+$(Q)$(foreach f,$(call built,$(INST_BIN)),$(call put,755,$(B)/$(f),$(BINDIR)/$(f)) &&) :
+$(Q)$(foreach f,$(call built,$(INST_LIBEXEC)),$(call put,755,$(B)/$(f),$(LIBEXECDIR)/$(f)) &&) :
+$(Q)$(foreach f,$(call built,$(INST_PAM)),$(call put,644,$(B)/$(f),$(PAMDIR)/$(f)) &&) :
+$(Q)$(foreach f,$(INST_OPS),$(call put,755,$(f),$(LIBEXECDIR)/ops/$(notdir $(f))) &&) :
+$(Q)$(foreach f,$(INST_NOTIFY),$(call put,755,$(f),$(LIBEXECDIR)/notify/$(notdir $(f))) &&) :
+$(Q)$(foreach f,$(INST_UNITS),$(call put,644,$(f),$(UNITDIR)/$(notdir $(f))) &&) :
+$(Q)sed -i 's|/usr/sbin/|$(SBINDIR)/|' $(foreach f,$(INST_UNITS),'$(DESTDIR)$(UNITDIR)/$(notdir $(f))')
+$(Q)$(call put,644,config/sysusers.d/modelgate.conf,$(SYSUSERSDIR)/modelgate.conf)
+$(Q)$(call put,644,config/tmpfiles.d/modelgate.conf,$(TMPFILESDIR)/modelgate.conf)
+$(Q)$(call put,644,scripts/completion,$(COMPDIR)/modelgate)
+$(Q)$(foreach f,$(INST_MAN),$(call put,644,$(f),$(call mandir,$(f))) && gzip -9nf '$(DESTDIR)$(call mandir,$(f))' &&) :
+$(Q)install -d -m 755 $(foreach d,policy.d operations.d,'$(DESTDIR)$(CONFDIR)/$(d)')
+$(Q)$(foreach f,$(INST_CONF),{ [ -e '$(DESTDIR)$(CONFDIR)/$(notdir $(f))' ] || \
+	install -m 644 $(f) '$(DESTDIR)$(CONFDIR)/$(notdir $(f))'; } &&) :
+$(Q)[ ! -e config/pam.d/modelgate ] || [ -e '$(DESTDIR)$(PAMCONFDIR)/modelgate' ] || \
+	install -D -m 644 config/pam.d/modelgate '$(DESTDIR)$(PAMCONFDIR)/modelgate'
+$(Q)$(foreach f,$(INST_EXAMPLE),$(call put,644,$(f),$(DOCDIR)/examples/$(f:config/%=%)) &&) :
+$(Q)$(foreach f,$(wildcard README.md agent/PRIVSEP.md agent/PROTOCOL.md),$(call put,644,$(f),$(DOCDIR)/$(notdir $(f))) &&) :
+endef
+mandir = $(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
+
+.PHONY: install
+install: all ## install below DESTDIR; configuration only where there is none
+	$(do_install)
+
+# For the sandbox: what is built now, and it builds nothing as root.
+.PHONY: install-built
+install-built:
+	$(do_install)
+
+# A stack that names a module that is not there refuses everybody.
+.PHONY: uninstall
+uninstall: ## remove what install put there, but not configuration and state
+	$(Q)if grep -ls '^[^#]*pam_modelgate' '$(DESTDIR)$(PAMCONFDIR)'/* | grep -v '/modelgate$$'; then \
+		echo 'these still name pam_modelgate.so: take it out of them first' >&2; exit 1; fi
+	$(Q)rm -f $(foreach f,$(INST_SBIN),'$(DESTDIR)$(SBINDIR)/$(f)') \
+		$(foreach f,$(INST_BIN),'$(DESTDIR)$(BINDIR)/$(f)') \
+		$(foreach f,$(INST_PAM),'$(DESTDIR)$(PAMDIR)/$(f)') \
+		$(foreach f,$(INST_UNITS),'$(DESTDIR)$(UNITDIR)/$(notdir $(f))') \
+		$(foreach f,$(INST_MAN),'$(DESTDIR)$(call mandir,$(f)).gz') \
+		'$(DESTDIR)$(SYSUSERSDIR)/modelgate.conf' \
+		'$(DESTDIR)$(TMPFILESDIR)/modelgate.conf' '$(DESTDIR)$(COMPDIR)/modelgate'
+	$(Q)rm -rf '$(DESTDIR)$(LIBEXECDIR)' '$(DESTDIR)$(DOCDIR)'
 
 .PHONY: clean
 clean: ## remove build/
