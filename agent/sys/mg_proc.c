@@ -101,10 +101,10 @@ stat_field(const char *stat, int n)
 
 	if (p == NULL)
 		return NULL;
-	for (i = 2; i < n && p != NULL; i++)
+	for (i = 2; i < n; i++)
 		if ((p = strchr(p + 1, ' ')) == NULL)
 			return NULL;
-	return p == NULL ? NULL : p + 1;
+	return p + 1;
 }
 
 static uint64_t
