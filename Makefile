@@ -169,6 +169,9 @@ $(UNIT): $(B)/unit/%: $(B)/o/tests/unit/%.o $(LIBVER) $(monitor)
 	$(say) LINK $@
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka -linih -lcrypto -lpam -loath
 
+# Tests of a built program start the one beside them.
+$(B)/unit/test_verify_process: | $(B)/mg-verify
+
 .PHONY: unit
 unit: $(UNIT) ## build and run the unit tests
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP prove --merge -e '' $(UNIT)

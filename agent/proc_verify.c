@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mg-verify: answers one question about bytes from outside, and exits.
+ *
+ * Runs as: _mg-verify (ssh-keygen: _mg-keygen), no privileges, one per question
+ * Holds: an artifact's folder, or a signature and the allowed_signers bytes
+ * Accepts: signatures, texts, model files
+ * Sends: one judgement or one digest
+ * If it dies: the signature is refused, the digest is missing
+ *
+ * Rules
+ * 1. Privileges go before the first byte is read.
+ * 2. One question a process: what took it over has nobody else's question.
+ * 3. A signature is judged in two processes that are different users: the
+ *    one that parses it, and the one that runs ssh-keygen. Were they one
+ *    user, a parser that was taken over could trace ssh-keygen and have it
+ *    say yes.
+ * 4. The mode comes from the monitor's argv, and only its message is taken.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mg_chan.h"
+#include "mg_confine.h"
+#include "mg_log.h"
+#include "verify/mg_approval.h"
+#include "verify/mg_digest.h"
+
+#define FD_CHANNEL 3
+#define QUESTION_MS 10000
+#define ANSWER_MS 10000
+#define QUEUE_MAX 65536
+#define MIB ((uint64_t)1 << 20)
+
+struct mode {
+	const char *name;
+	const char *user;
+	enum mg_msg_op op;
+	enum mg_err (*answer)(struct mg_chan *ch, struct mg_frame *f);
+	struct mg_confine_limits limits;
+};
+
+/* ---- signatures ---- */
+
+static void
+to_approval(const struct mg_verify_sig_req *req, struct mg_approval *a)
+{
+	memset(a, 0, sizeof(*a));
+	a->principal = req->principal;
+	a->now_ms = req->now_ms;
+	a->signers = req->signers;
+	a->signers_len = req->signers_len;
+	a->text = req->text;
+	a->text_len = req->text_len;
+	a->sig = req->sig;
+	a->sig_len = req->sig_len;
+}
+
+static enum mg_err
+answer_sig(struct mg_chan *ch, struct mg_frame *f)
+{
+	struct mg_verify_sig_req req;
+	struct mg_verify_sig_ans ans;
+	struct mg_approval_key key;
+	struct mg_approval a;
+	char why[256] = "";
+	enum mg_err r;
+
+	memset(&ans, 0, sizeof(ans));
+	if ((r = mg_frame_decode(f, &req, sizeof(req))) != MG_ERR_OK)
+		return r;
+	to_approval(&req, &a);
+	r = mg_approval_check(&a, &key, why, sizeof(why));
+	ans.ok = r == MG_ERR_OK;
+	ans.key_type = key.type;
+	ans.key_fp = key.fp;
+	ans.hardware = key.is_hardware;
+	ans.text = why;
+	return mg_chan_send(ch, f->id, MG_MSG_VERIFY_SIG_ANS, &ans);
+}
+
+static enum mg_err
+answer_keygen(struct mg_chan *ch, struct mg_frame *f)
+{
+	struct mg_verify_sig_req req;
+	struct mg_verify_sig_ans ans;
+	struct mg_approval a;
+	char why[256] = "";
+	enum mg_err r;
+
+	memset(&ans, 0, sizeof(ans));
+	if ((r = mg_frame_decode(f, &req, sizeof(req))) != MG_ERR_OK)
+		return r;
+	to_approval(&req, &a);
+	r = mg_approval_keygen(&a, why, sizeof(why));
+	ans.ok = r == MG_ERR_OK;
+	ans.text = why;
+	return mg_chan_send(ch, f->id, MG_MSG_VERIFY_SIG_ANS, &ans);
+}
+
+/* ---- digests ---- */
+
+static enum mg_err
+answer_digest(struct mg_chan *ch, struct mg_frame *f)
+{
+	struct mg_digest_req req;
+	struct mg_digest_ans ans;
+	struct mg_digest_ask ask;
+	struct mg_digest digest;
+	char why[512] = "";
+	enum mg_err r;
+
+	memset(&ans, 0, sizeof(ans));
+	memset(&ask, 0, sizeof(ask));
+	if ((r = mg_frame_decode(f, &req, sizeof(req))) != MG_ERR_OK)
+		return r;
+	if ((ask.fd = mg_frame_take_fd(ch, f, 0)) == -1)
+		return MG_ERR_PROTO;
+	ask.max_bytes = req.max_bytes;
+	r = mg_digest(&ask, &digest, NULL, why, sizeof(why));
+	close(ask.fd);
+	ans.ok = r == MG_ERR_OK;
+	ans.digest = digest.text;
+	ans.files = digest.files;
+	ans.bytes = digest.bytes;
+	ans.text = why;
+	return mg_chan_send(ch, f->id, MG_MSG_DIGEST_ANS, &ans);
+}
+
+/* ---- the process ---- */
+
+static const struct mode modes[] = {
+    {"sig", "_mg-verify", MG_MSG_VERIFY_SIG_REQ, answer_sig,
+	{.cpu_s = 10, .as_bytes = 256 * MIB, .nofile = 16}},
+    {"keygen", "_mg-keygen", MG_MSG_VERIFY_SIG_REQ, answer_keygen,
+	{.cpu_s = 10,
+	    .as_bytes = 256 * MIB,
+	    .fsize_bytes = MIB,
+	    .nofile = 64,
+	    .nproc = 256}},
+    {"digest", "_mg-verify", MG_MSG_DIGEST_REQ, answer_digest,
+	{.cpu_s = MG_CONFINE_INHERIT,
+	    .as_bytes = 4096 * MIB,
+	    .nofile = 256,
+	    .nproc = 1024}},
+};
+
+static const struct mode *
+find_mode(int argc, char **argv)
+{
+	size_t i;
+
+	for (i = 0; argc == 2 && i < sizeof(modes) / sizeof(modes[0]); i++)
+		if (strcmp(argv[1], modes[i].name) == 0)
+			return &modes[i];
+	return NULL;
+}
+
+/* Waits until the answer has left. */
+static enum mg_err
+finish(struct mg_chan *ch)
+{
+	struct mg_frame f;
+	enum mg_err r;
+
+	if ((r = mg_chan_flush(ch)) != MG_ERR_OK || !mg_chan_has_output(ch))
+		return r;
+	/* The monitor has nothing more to say, so this ends when it closes. */
+	r = mg_chan_wait(ch, ANSWER_MS, &f);
+	return r == MG_ERR_CLOSED ? MG_ERR_OK : MG_ERR_TIMEOUT;
+}
+
+static enum mg_err
+serve(const struct mode *mode, struct mg_chan *ch)
+{
+	struct mg_frame f;
+	enum mg_err r;
+
+	if ((r = mg_chan_wait(ch, QUESTION_MS, &f)) != MG_ERR_OK)
+		return r;
+	if (f.op != mode->op) /* Rule 4 */
+		return MG_ERR_PROTO;
+	if ((r = mode->answer(ch, &f)) != MG_ERR_OK)
+		return r;
+	return finish(ch); /* Rule 2 */
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct mode *mode;
+	struct mg_chan *ch;
+	char why[256] = "";
+	enum mg_err r;
+
+	mg_log_init("mg-verify", MG_LOG_TO_PARENT, MG_LOG_INFO);
+	if ((mode = find_mode(argc, argv)) == NULL)
+		mg_fatal("mode is not one of sig, keygen, digest");
+	if (clearenv() != 0)
+		mg_fatal("cannot clear the environment");
+	r = mg_confine_user(
+	    mode->user, &mode->limits, why, sizeof(why)); /* Rule 1 */
+	if (r != MG_ERR_OK)
+		mg_fatal("%s", why);
+	ch =
+	    mg_chan_new(FD_CHANNEL, MG_ROLE_VERIFY, MG_ROLE_MONITOR, QUEUE_MAX);
+	if (ch == NULL)
+		mg_fatal("no channel on descriptor %d", FD_CHANNEL);
+	r = serve(mode, ch);
+	mg_chan_free(ch);
+	if (r != MG_ERR_OK)
+		mg_fatal("mode=%s %s", mode->name, mg_err_str(r));
+	return 0;
+}
