@@ -21,13 +21,14 @@ SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
 
 # How things are built. SAN=1: address and undefined-behaviour sanitizers.
-# COV=1: coverage. Each has its own folder below build/.
+# COV=1: coverage. FUZZ=1: for libFuzzer. Each has its own folder below build/.
 CC       ?= cc
 V        ?= 0
 WERROR   ?= 0
 SAN      ?= 0
 COV      ?= 0
-VARIANT  := $(if $(filter 1,$(SAN)),-san)$(if $(filter 1,$(COV)),-cov)
+FUZZ     ?= 0
+VARIANT  := $(if $(filter 1,$(SAN)),-san)$(if $(filter 1,$(COV)),-cov)$(if $(filter 1,$(FUZZ)),-fuzz)
 CCNAME   := $(notdir $(firstword $(CC)))
 B        := build/$(CCNAME)$(VARIANT)
 
@@ -41,7 +42,7 @@ ifeq ($(WERROR),1)
 WARN += -Werror
 endif
 
-ifneq ($(filter 1,$(SAN) $(COV)),)
+ifneq ($(filter 1,$(SAN) $(COV) $(FUZZ)),)
 OPT  := -O1 -g -fno-omit-frame-pointer
 HARD :=
 else
@@ -52,6 +53,9 @@ endif
 ifeq ($(SAN),1)
 HARD += -fsanitize=address,undefined -fno-sanitize-recover=all
 LSAN := -fsanitize=address,undefined
+endif
+ifeq ($(FUZZ),1)
+HARD += -fsanitize=fuzzer-no-link
 endif
 ifeq ($(COV),1)
 HARD += --coverage
@@ -98,6 +102,7 @@ LIBSYS := $(B)/libsys.a
 LIBPOL := $(B)/libpolicy.a
 LIBLED := $(B)/libledger.a
 LIBVER := $(B)/libverify.a
+LIBHUB := $(B)/libhub.a
 LIBPIC := $(B)/libmg_pic.a
 
 $(LIBMG): $(call obj,$(src_lib))
@@ -105,6 +110,7 @@ $(LIBSYS): $(call obj,$(src_sys))
 $(LIBPOL): $(call obj,$(src_policy))
 $(LIBLED): $(call obj,$(src_ledger))
 $(LIBVER): $(call obj,$(src_verify))
+$(LIBHUB): $(call obj,$(filter-out %/hub.c %/conn.c,$(src_hub)))
 $(LIBPIC): $(call pic,$(src_lib))
 
 # One line a binary: name, sources, archives, libraries. Which of them run as
@@ -176,6 +182,62 @@ $(B)/unit/test_verify_process: | $(B)/mg-verify
 unit: $(UNIT) ## build and run the unit tests
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP prove --merge -e '' $(UNIT)
 
+# Every decoder's fuzz target, linked with the real objects.
+FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+$(FUZZERS): $(B)/fuzz/%: $(B)/o/tests/fuzz/%.o $(LIBHUB) $(LIBVER) $(monitor)
+	$(say) LINK $@
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(filter %.a,$^) -linih -lcrypto -lssh -lpam -loath
+
+fuzz_make = $(MAKE) --no-print-directory CC=clang SAN=1 COV=0 FUZZ=1 B=build/clang-san-fuzz
+TIME ?= 60
+.PHONY: fuzz fuzz-replay fuzz-build fuzzers
+fuzzers: $(FUZZERS)
+fuzz-build:
+	$(Q)$(fuzz_make) fuzzers
+fuzz: fuzz-build ## fuzz every decoder for TIME=60 seconds; NAME=x: one
+	scripts/fuzz run build/clang-san-fuzz/fuzz $(TIME) $(NAME)
+fuzz-replay: fuzz-build ## replay all corpora
+	scripts/fuzz replay build/clang-san-fuzz/fuzz
+
+.PHONY: asan valgrind coverage
+asan: ## the unit tests with address and undefined-behaviour sanitizers
+	$(Q)$(MAKE) --no-print-directory SAN=1 unit
+valgrind: $(UNIT) ## the unit tests under valgrind
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP prove --merge -e 'valgrind -q --leak-check=full --error-exitcode=99 --child-silent-after-fork=yes' $(UNIT)
+coverage: ## lines and branches that the unit tests reach
+	$(Q)$(MAKE) --no-print-directory COV=1 unit
+	scripts/coverage build/$(CCNAME)-cov
+
+.PHONY: lint analyze format
+lint: all ## what a compiler does not say; scripts/lint NAME: one check
+	$(Q)B=$(B) scripts/lint
+analyze: ## gcc's and clang's analyzers (slow)
+	$(Q)$(MAKE) --no-print-directory CC=gcc B=build/gcc-analyze WERROR=1 CFLAGS=-fanalyzer all
+	clang-tidy --quiet --warnings-as-errors='*' $(shell git ls-files 'agent/*.c' 'pam_module/*.c') -- -std=c11 $(DEFS) $(INC)
+format: ## put every source into the one form
+	clang-format -i $(shell git ls-files '*.c' '*.h')
+
+# A machine with nothing prepared has no compiler to ask for its paths yet:
+# hence a second make behind install-deps.
+SYSTEM := $(wildcard tests/system/*.bats)
+JOBS   ?= $(shell nproc)
+.PHONY: check check-all test
+check: ## as root: install what is needed, build, run every test
+	scripts/install-deps
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) check-all
+	$(Q)chown -R --reference=Makefile build
+check-all: all $(UNIT) fuzz-build
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) prove --merge --timer -j$(JOBS) -e '' $(UNIT) scripts/lint tests/fuzz/replay $(SYSTEM)
+test: all $(UNIT) fuzz-build ## without root: unit tests, lint, corpora
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) prove --merge --timer -j$(JOBS) -e '' $(UNIT) scripts/lint tests/fuzz/replay
+
+.PHONY: demo
+demo: ## as root: the whole story, in a sandbox, step by step
+	scripts/install-deps build run demo
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all
+	$(Q)chown -R --reference=Makefile build
+	scripts/demo
+
 # ---- installing -------------------------------------------------------------
 
 INST_SBIN    := modelgated modelgate-hub
@@ -243,6 +305,11 @@ uninstall: ## remove what install put there, but not configuration and state
 		'$(DESTDIR)$(SYSUSERSDIR)/modelgate.conf' \
 		'$(DESTDIR)$(TMPFILESDIR)/modelgate.conf' '$(DESTDIR)$(COMPDIR)/modelgate'
 	$(Q)rm -rf '$(DESTDIR)$(LIBEXECDIR)' '$(DESTDIR)$(DOCDIR)'
+
+.PHONY: dist
+dist: ## build/modelgate-VERSION.tar.gz of what is committed
+	$(Q)mkdir -p build && git archive --prefix=modelgate-$(VERSION)/ -o build/modelgate-$(VERSION).tar.gz HEAD
+	@echo build/modelgate-$(VERSION).tar.gz
 
 .PHONY: clean
 clean: ## remove build/
