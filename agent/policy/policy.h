@@ -130,6 +130,9 @@ const char *mg_policy_digest(const struct mg_policy *p);
 const struct mg_operation *mg_policy_operation(
     const struct mg_policy *p, const char *name);
 
+/* The names of all groups that the policy asks about. */
+const char *const *mg_policy_groups(const struct mg_policy *p, size_t *np);
+
 /* Decides. v is filled as a whole; no allocation, no system call. */
 void mg_policy_decide(
     const struct mg_policy *p, const struct mg_ask *ask, struct mg_verdict *v);
@@ -144,7 +147,7 @@ bool mg_policy_is_service(const struct mg_policy *p, const char *user);
 
 /*
  * Who holds role now, as far as people knows: at most max names into out
- * (they belong to the policy or to people). Returns how many there are.
+ * (they belong to the policy or to people). Returns how many it wrote.
  */
 size_t mg_policy_role_members(const struct mg_policy *p,
     const struct mg_people *people, const char *role, int64_t now_ms,

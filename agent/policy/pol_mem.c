@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: ISC */
+/* Memory that is freed at once, and strings that become numbers. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pol.h"
+
+#define CHUNK_BYTES 65536U
+
+struct pol_chunk {
+	struct pol_chunk *next;
+	size_t used, size;
+	max_align_t d[];
+};
+
+static struct pol_chunk *
+add_chunk(struct pol_arena *a, size_t n)
+{
+	struct pol_chunk *c;
+	size_t size = n > CHUNK_BYTES / 4 ? n : CHUNK_BYTES - sizeof(*c);
+
+	if ((c = calloc(1, sizeof(*c) + size)) == NULL)
+		return NULL;
+	c->size = size;
+	a->bytes += sizeof(*c) + size;
+	/* A chunk for one big thing must not hide what the head has left. */
+	if (a->head != NULL && size == n) {
+		c->next = a->head->next;
+		a->head->next = c;
+	} else {
+		c->next = a->head;
+		a->head = c;
+	}
+	return c;
+}
+
+void *
+pol_alloc(struct pol_arena *a, size_t n)
+{
+	struct pol_chunk *c = a->head;
+	size_t align = sizeof(void *) - 1;
+	void *p;
+
+	if (n > SIZE_MAX / 2)
+		return NULL;
+	n = (n + align) & ~align;
+	if (c == NULL || n > c->size - c->used)
+		c = add_chunk(a, n);
+	if (c == NULL)
+		return NULL;
+	p = (char *)c->d + c->used;
+	c->used += n;
+	return p;
+}
+
+char *
+pol_strndup(struct pol_arena *a, const char *s, size_t n)
+{
+	char *p = pol_alloc(a, n + 1);
+
+	if (p != NULL)
+		memcpy(p, s, n);
+	return p;
+}
+
+char *
+pol_printf(struct pol_arena *a, const char *fmt, ...)
+{
+	va_list ap;
+	char *p;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	if (n < 0 || (p = pol_alloc(a, (size_t)n + 1)) == NULL)
+		return NULL;
+	va_start(ap, fmt);
+	vsnprintf(p, (size_t)n + 1, fmt, ap);
+	va_end(ap);
+	return p;
+}
+
+void
+pol_arena_fini(struct pol_arena *a)
+{
+	struct pol_chunk *c;
+
+	while ((c = a->head) != NULL) {
+		a->head = c->next;
+		free(c);
+	}
+	a->bytes = 0;
+}
+
+uint32_t
+pol_hash(uint32_t h, const char *s, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		h = (h ^ (unsigned char)s[i]) * 16777619U;
+	return h;
+}
+
+/* Spreads FNV's weak low bits. */
+static uint32_t
+slot_of(const struct pol_map *m, uint32_t hash)
+{
+	return (hash ^ (hash >> 15)) & m->mask;
+}
+
+uint32_t
+pol_map_find_hashed(
+    const struct pol_map *m, const char *s, size_t n, uint32_t hash)
+{
+	uint32_t at, i;
+
+	if (m->mask == 0)
+		return POL_NONE;
+	for (at = slot_of(m, hash); (i = m->slot[at]) != 0;
+	     at = (at + 1) & m->mask) {
+		const struct pol_sym *sym = &m->v[i - 1];
+
+		if (sym->hash == hash && sym->len == n &&
+		    memcmp(sym->s, s, n) == 0)
+			return i - 1;
+	}
+	return POL_NONE;
+}
+
+uint32_t
+pol_map_find(const struct pol_map *m, const char *s, size_t n)
+{
+	return pol_map_find_hashed(m, s, n, pol_hash(POL_HASH_INIT, s, n));
+}
+
+static bool
+grow_slots(struct pol_map *m)
+{
+	uint32_t size = m->mask == 0 ? 16 : (m->mask + 1) * 2, i, at;
+	uint32_t *slot;
+
+	if ((slot = calloc(size, sizeof(*slot))) == NULL)
+		return false;
+	free(m->slot);
+	m->slot = slot;
+	m->mask = size - 1;
+	for (i = 0; i < m->n; i++) {
+		at = slot_of(m, m->v[i].hash);
+		while (slot[at] != 0)
+			at = (at + 1) & m->mask;
+		slot[at] = i + 1;
+	}
+	return true;
+}
+
+static bool
+grow_syms(struct pol_map *m)
+{
+	uint32_t cap = m->cap == 0 ? 8 : m->cap * 2;
+	struct pol_sym *v = reallocarray(m->v, cap, sizeof(*v));
+
+	if (v == NULL)
+		return false;
+	m->v = v;
+	m->cap = cap;
+	return true;
+}
+
+uint32_t
+pol_map_add(struct pol_map *m, struct pol_arena *a, const char *s, size_t n)
+{
+	uint32_t hash = pol_hash(POL_HASH_INIT, s, n), i, at;
+
+	if ((i = pol_map_find_hashed(m, s, n, hash)) != POL_NONE)
+		return i;
+	if (m->n >= UINT32_MAX / 4 || (m->n == m->cap && !grow_syms(m)))
+		return POL_NONE;
+	if (2 * (m->n + 1) > m->mask && !grow_slots(m))
+		return POL_NONE;
+	if ((m->v[m->n].s = pol_strndup(a, s, n)) == NULL)
+		return POL_NONE;
+	m->v[m->n].hash = hash;
+	m->v[m->n].len = (uint32_t)n;
+	for (at = slot_of(m, hash); m->slot[at] != 0;)
+		at = (at + 1) & m->mask;
+	m->slot[at] = ++m->n;
+	return m->n - 1;
+}
+
+void
+pol_map_fini(struct pol_map *m)
+{
+	free(m->v);
+	free(m->slot);
+	memset(m, 0, sizeof(*m));
+}
+
+void *
+pol_vec_add(struct pol_vec *vec, size_t size)
+{
+	uint32_t cap = vec->cap == 0 ? 8 : vec->cap * 2;
+	void *v;
+
+	if (vec->n == vec->cap) {
+		if (cap > UINT32_MAX / 4 ||
+		    (v = reallocarray(vec->v, cap, size)) == NULL)
+			return NULL;
+		vec->v = v;
+		vec->cap = cap;
+	}
+	v = (char *)vec->v + (size_t)vec->n++ * size;
+	memset(v, 0, size);
+	return v;
+}
+
+void
+pol_vec_fini(struct pol_vec *vec)
+{
+	free(vec->v);
+	memset(vec, 0, sizeof(*vec));
+}
