@@ -62,7 +62,7 @@ HARD += --coverage
 LSAN += --coverage
 endif
 
-INC      := -Iagent -Iagent/lib -Iagent/sys -Iagent/policy -Iagent/ledger
+INC      := -Ipam_module -Iagent -Iagent/lib -Iagent/sys -Iagent/policy -Iagent/ledger
 DEFS     := -D_GNU_SOURCE -DMG_VERSION='"$(VERSION)"' \
 	-DMG_LIBEXECDIR='"$(LIBEXECDIR)"' -DMG_CONFDIR='"$(CONFDIR)"'
 CFLAGS   ?=
@@ -127,7 +127,7 @@ monitor  := $(LIBPOL) $(LIBLED) $(LIBSYS) $(LIBMG)
 $(eval $(call binary,modelgated,agent/proc_monitor.c $(wildcard agent/mon_*.c),$(monitor),-linih -lcrypto))
 $(eval $(call binary,mg-front,agent/proc_front.c,$(sys),))
 $(eval $(call binary,mg-ident,agent/proc_ident.c,$(sys),))
-$(eval $(call binary,mg-audit,agent/proc_audit.c,$(sys),-laudit))
+$(eval $(call binary,mg-audit,agent/proc_audit.c,$(sys),-laudit -lcap))
 $(eval $(call binary,mg-auth,agent/proc_auth.c,$(sys),-lpam))
 $(eval $(call binary,mg-run,agent/proc_run.c,$(sys),))
 $(eval $(call binary,mg-verify,agent/proc_verify.c,$(LIBVER) $(sys),-lcrypto -lpthread))
@@ -171,12 +171,14 @@ all: $(BINARIES) $(MODULES) ## build everything below build/
 # ---- tests ------------------------------------------------------------------
 
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
-$(UNIT): $(B)/unit/%: $(B)/o/tests/unit/%.o $(LIBVER) $(monitor)
+$(UNIT): $(B)/unit/%: $(B)/o/tests/unit/%.o $(LIBHUB) $(LIBVER) $(monitor)
 	$(say) LINK $@
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka -linih -lcrypto -lpam -loath
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka -linih -lcrypto -lssh -lpam -loath
 
 # Tests of a built program start the one beside them.
 $(B)/unit/test_verify_process: | $(B)/mg-verify
+
+JOBS ?= $(shell nproc)
 
 .PHONY: unit
 unit: $(UNIT) ## build and run the unit tests
@@ -202,8 +204,9 @@ fuzz-replay: fuzz-build ## replay all corpora
 .PHONY: asan valgrind coverage
 asan: ## the unit tests with address and undefined-behaviour sanitizers
 	$(Q)$(MAKE) --no-print-directory SAN=1 unit
+# Not those that forbid system calls: valgrind makes some of its own.
 valgrind: $(UNIT) ## the unit tests under valgrind
-	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP prove --merge -e 'valgrind -q --leak-check=full --error-exitcode=99 --child-silent-after-fork=yes' $(UNIT)
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP prove --merge -j$(JOBS) -e 'timeout 300 valgrind -q --leak-check=full --error-exitcode=99 --child-silent-after-fork=yes' $(filter-out %/test_confine,$(UNIT))
 coverage: ## lines and branches that the unit tests reach
 	$(Q)$(MAKE) --no-print-directory COV=1 unit
 	scripts/coverage build/$(CCNAME)-cov
@@ -220,7 +223,6 @@ format: ## put every source into the one form
 # A machine with nothing prepared has no compiler to ask for its paths yet:
 # hence a second make behind install-deps.
 SYSTEM := $(wildcard tests/system/*.bats)
-JOBS   ?= $(shell nproc)
 .PHONY: check check-all test
 check: ## as root: install what is needed, build, run every test
 	scripts/install-deps
