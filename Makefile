@@ -128,7 +128,7 @@ $(eval $(call binary,modelgated,agent/proc_monitor.c $(wildcard agent/mon_*.c),$
 $(eval $(call binary,mg-front,agent/proc_front.c,$(sys),))
 $(eval $(call binary,mg-ident,agent/proc_ident.c,$(sys),))
 $(eval $(call binary,mg-audit,agent/proc_audit.c,$(sys),-laudit -lcap))
-$(eval $(call binary,mg-auth,agent/proc_auth.c,$(sys),-lpam))
+$(eval $(call binary,mg-auth,agent/proc_auth.c,$(sys),-lpam -loath))
 $(eval $(call binary,mg-run,agent/proc_run.c,$(sys),))
 $(eval $(call binary,mg-verify,agent/proc_verify.c,$(LIBVER) $(sys),-lcrypto -lpthread))
 $(eval $(call binary,mg-query,agent/proc_query.c,$(LIBLED) $(sys),-lcrypto))

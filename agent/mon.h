@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef MON_H
+#define MON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ledger.h"
+#include "mg_chan.h"
+#include "mg_log.h"
+#include "mg_loop.h"
+#include "mg_proc.h"
+#include "mg_spawn.h"
+#include "mg_why.h"
+#include "mon_state.h"
+#include "policy.h"
+
+/*
+ * The inside of modelgated's lasting root process. One thread, one loop;
+ * everything that waits is a callback. Files:
+ *
+ *	proc_monitor.c	start, reload, stop
+ *	mon_conf.c	agent.ini and the other root-owned files
+ *	mon_port.c	channels and children
+ *	mon_commit.c	ledger first, then audit, then the effect
+ *	mon_audit.c	what a record looks like in the audit log; its writers
+ *	mon_people.c	who people are, through mg-ident
+ *	mon_client.c	accepting clients, their limits, dispatch
+ *	mon_request.c	from the request to the grant
+ *	mon_auth.c	second factor, enrolment
+ *	mon_run.c	running the command, ending it
+ *	mon_hub.c	requests to the hub, decisions from it
+ *	mon_pam.c	the four questions of the PAM module
+ *	mon_list.c	listings and the ledger's readers
+ *	mon_state.c	the fold over the ledger
+ */
+
+#define MON_STATE_DIR "/var/lib/modelgate"
+#define MON_RUN_DIR "/run/modelgate"
+
+#define MON_PORT_QUEUE 262144	   /* bytes waiting for one peer */
+#define MON_AUDIT_DEADLINE_MS 4000 /* the kernel takes a record by then */
+#define MON_PEOPLE_DEADLINE_MS 2000
+#define MON_FIRST_FRAME_MS 10000 /* a client says something by then */
+#define MON_DIGEST_DEADLINE_MS 3600000
+#define MON_VERIFY_DEADLINE_MS 10000
+#define MON_AUTH_DEADLINE_MS 130000
+#define MON_LINK_IDLE_MS 60000
+#define MON_KILL_DEADLINE_MS 3000 /* then others do mg-run's work */
+
+struct mon;
+struct mon_job;
+struct mon_run;
+struct mon_client;
+
+/* ---- mon_conf.c ---- */
+
+#define MON_LABELS_MAX 32
+#define MON_PINS_MAX 16
+
+struct mon_conf {
+	char host[MG_MSG_STRV_BYTES / 16]; /* name in signed texts */
+	char *labels[MON_LABELS_MAX];
+	size_t nlabels;
+	char hub_address[256]; /* empty: no hub */
+	uint16_t hub_port;
+	char *pins[MON_PINS_MAX];
+	size_t npins;
+	bool audit_optional;
+	unsigned clients_max, clients_per_user;
+	unsigned pending_max, pending_per_user;
+	unsigned refusals_per_minute; /* per user, on record */
+	uint64_t artifact_max;	      /* bytes */
+};
+
+/* Reads agent.ini at path; on error conf is unchanged and ds says why. */
+enum mg_err mon_conf_load(
+    const char *path, struct mon_conf *conf, struct mg_diags *ds) MG_MUST_CHECK;
+void mon_conf_fini(struct mon_conf *conf);
+/* Prints conf in agent.ini's own form (modelgated -T). */
+void mon_conf_print(const struct mon_conf *conf, FILE *out);
+
+/* ---- mon_port.c ---- */
+
+/* A channel in the loop. */
+struct mon_port {
+	struct mon *m;
+	struct mg_chan *ch;
+	struct mg_watch *watch;
+	void (*on_frame)(void *arg, struct mg_frame *f);
+	void (*on_close)(void *arg, const char *why); /* may free the port */
+	void *arg;
+	bool closed;
+	bool *gone; /* set when _fini is called from inside on_frame */
+};
+
+/* Takes fd in any case. */
+enum mg_err mon_port_init(struct mon_port *p, struct mon *m, int fd,
+    unsigned self, unsigned peer) MG_MUST_CHECK;
+void mon_port_fini(struct mon_port *p);
+/* Sends; an error closes the port by way of on_close, later. */
+enum mg_err mon_port_send(
+    struct mon_port *p, uint32_t id, enum mg_msg_op op, const void *msg);
+enum mg_err mon_port_send_fds(struct mon_port *p, uint32_t id,
+    enum mg_msg_op op, const void *msg, const int *fds, size_t nfds);
+
+/* A child with a channel on its descriptor 3 and our log pipe on 2. */
+struct mon_proc {
+	struct mon *m;
+	const char *name;
+	struct mg_child child;
+	struct mon_port port;
+	struct mg_watch *pid_watch;
+	bool started;
+	void (*on_frame)(void *arg, struct mg_frame *f);
+	/* The child ended, or broke the protocol and was killed. Called once;
+	 * the proc is already _fini'ed. */
+	void (*on_end)(void *arg, int status);
+	void *arg;
+};
+
+/*
+ * Starts MG_LIBEXECDIR/name with up to two arguments (NULL: none) as the
+ * process that plays role, further descriptors extra at 4, 5, ...
+ */
+enum mg_err mon_proc_start(struct mon_proc *p, struct mon *m, const char *name,
+    const char *arg1, const char *arg2, unsigned role, const int *extra,
+    size_t nextra) MG_MUST_CHECK;
+/* Ends the child without calling on_end; it is reaped in the background. */
+void mon_proc_stop(struct mon_proc *p);
+bool mon_proc_is_up(const struct mon_proc *p);
+
+/* The pipe that children log to; one for all. */
+enum mg_err mon_log_pipe_init(struct mon *m) MG_MUST_CHECK;
+
+/* ---- mon_commit.c ---- */
+
+/* What is to be recorded together, before an effect. */
+struct mon_txn;
+/* why is MG_WHY_NONE when ledger and audit have everything. */
+typedef void (*mon_txn_fn)(void *arg, enum mg_why why);
+
+struct mon_txn *mon_txn_begin(struct mon *m);
+/* Begins and ends one record; its members are added to the mg_json. */
+struct mg_json *mon_rec_begin(struct mon_txn *t, const char *type);
+void mon_rec_end(struct mon_txn *t);
+/* fn is called after the round (always, later, once). fn may be NULL. */
+void mon_txn_commit(struct mon_txn *t, mon_txn_fn fn, void *arg);
+/* The loop's end of a round: writes, syncs, audits. */
+void mon_commit_round(void *arg);
+void mon_commit_fini(struct mon *m);
+
+/* ---- mon_audit.c ---- */
+
+/* Fills a from a ledger record; false when the record has no audit event. */
+bool mon_audit_fill(
+    struct mon *m, const struct mg_rec *rec, struct mg_audit_req *a);
+/*
+ * Hands a record to the writer with login uid uid (MG_PROC_UNSET: none).
+ * fn(arg, ok) is called once.
+ */
+void mon_audit_send(struct mon *m, uint32_t uid, const struct mg_audit_req *a,
+    void (*fn)(void *arg, bool ok), void *arg);
+void mon_audit_fini(struct mon *m);
+/* Asks the kernel whether it records; answers into m->audit_*. */
+void mon_audit_check(struct mon *m);
+
+/* ---- mon_people.c ---- */
+
+struct mon_person {
+	char name[97];
+	bool found;
+	uint32_t uid, gid;
+	char *home, *shell;
+	uint32_t *gids;
+	size_t ngids;
+	char **groups;
+	size_t ngroups;
+	int64_t fetched_bt;
+	struct mon_person *next;
+};
+
+struct mon_fetch;
+
+/*
+ * Looks up people anew: names (may repeat or be empty) and uid (unless
+ * MG_PROC_UNSET). fn(arg) is called once, later, also when nobody answers
+ * in time: who is not found then is unknown.
+ */
+enum mg_err mon_people_fetch(struct mon *m, const char *const *names, size_t n,
+    uint32_t uid, void (*fn)(void *arg), void *arg) MG_MUST_CHECK;
+const struct mon_person *mon_person_by_name(struct mon *m, const char *name);
+const struct mon_person *mon_person_by_uid(struct mon *m, uint32_t uid);
+/* The view that policy functions take. */
+const struct mg_people *mon_people(struct mon *m);
+enum mg_err mon_people_init(struct mon *m) MG_MUST_CHECK;
+void mon_people_fini(struct mon *m);
+/* Learns the members of every group that the policy names. */
+void mon_people_refresh_groups(struct mon *m);
+
+/* ---- mon_client.c ---- */
+
+struct mon_client {
+	struct mon *m;
+	struct mon_port port;
+	struct mg_peer peer;
+	struct mg_timer first_frame;
+	uint32_t id; /* of the frame being answered */
+	struct mon_job *job;
+	struct mon_run *run; /* whose output and exit it waits for */
+	struct mon_auth *auth;
+	bool busy;  /* a question is being answered */
+	int fds[3]; /* that came with the question; -1: none */
+	struct mon_client *prev, *next;
+};
+
+enum mg_err mon_clients_init(struct mon *m) MG_MUST_CHECK;
+void mon_clients_fini(struct mon *m);
+/* Sends one answer. The client may be NULL (gone): nothing happens. */
+void mon_reply(struct mon_client *c, enum mg_msg_op op, const void *msg);
+void mon_reply_refused(struct mon_client *c, enum mg_why why, const char *code,
+    const char *rule, const char *text, const char *remedy);
+void mon_reply_done(struct mon_client *c, const char *text);
+/* The question is answered; the client may ask another. */
+void mon_client_idle(struct mon_client *c);
+/* Who the kernel says this is: login uid, or a service account's uid. */
+uint32_t mon_client_uid(const struct mon_client *c);
+
+/* ---- mon_request.c ---- */
+
+void mon_job_start(struct mon_client *c, const struct mg_run_req *q);
+void mon_job_client_gone(struct mon_job *job);
+void mon_job_giveup(struct mon_job *job);
+/* A request can go on: its factor or a decision came in. */
+void mon_req_advance(struct mon *m, struct mg_req *req);
+/* Ends a request or grant: record, effect, hub, waiting clients. */
+void mon_req_end(struct mon *m, struct mg_req *req, enum mg_req_state to,
+    enum mg_why why, const char *by);
+/* Timers of everything that the ledger restored. */
+void mon_req_resume(struct mon *m);
+/* Fills the question for the policy; strings belong to req and m. */
+void mon_req_ask(struct mon *m, const struct mg_req *req, struct mg_ask *ask);
+/* Names of those who approved, at most max; returns how many. */
+size_t mon_req_approvers(
+    const struct mg_req *req, const char **out, size_t max);
+/* A refusal without a request: recorded, then told to the client. */
+struct mon_refusal {
+	const char *user;
+	uint32_t uid, ses;
+	const char *tty, *origin;
+	const char *operation, *model, *version;
+	const char *rule, *text, *remedy;
+	enum mg_why why;
+};
+void mon_refuse(struct mon_client *c, const struct mon_refusal *ref);
+/* The body of the signed text; false when it cannot be rendered. */
+bool mon_req_body(struct mon *m, const struct mg_req *req, struct mg_buf *b);
+/* need and agreed lists of a pending message; storage in s. */
+struct mon_need {
+	const char *need[48];
+	size_t nneed;
+	const char *agreed[32];
+	size_t nagreed;
+	char text[16][12 + 512];
+};
+void mon_req_need(struct mon *m, const struct mg_req *req, struct mon_need *s);
+
+/* The monitor's side of a live request (req->runtime). */
+struct mon_req_rt {
+	struct mg_timer timer;
+	struct mon_job *job;  /* a client that waits */
+	struct mon_run *runs; /* of this grant */
+	bool at_hub;	      /* the hub was told of it */
+	bool granting;	      /* a grant record is being committed */
+	unsigned verifying;   /* signatures being checked */
+	unsigned rejected;    /* decisions refused, on record */
+};
+struct mon_req_rt *mon_req_rt(struct mg_req *req);
+
+/* ---- mon_auth.c ---- */
+
+struct mon_auth;
+/* ok, or why not. */
+typedef void (*mon_auth_fn)(void *arg, enum mg_why why, const char *text);
+
+/*
+ * Asks c's person for the second factor of user. Limits over all channels
+ * apply and every try is recorded (with uuid, when not NULL) before fn
+ * hears of it.
+ */
+void mon_auth_check(struct mon_client *c, const char *user, uint32_t uid,
+    const char *service, const char *about, const char *uuid, mon_auth_fn fn,
+    void *arg);
+void mon_auth_enroll(struct mon_client *c);
+void mon_auth_unenroll(struct mon_client *c, const char *user);
+void mon_auth_answer(struct mon_client *c, struct mg_frame *f);
+void mon_auth_client_gone(struct mon_client *c);
+/*
+ * Whether the client's person, looked up already, has a built-in right
+ * ("log", "revoke", "unenroll"): root itself has, others by policy. user
+ * gets the name to put on record.
+ */
+bool mon_may(
+    struct mon_client *c, const char *operation, char *user, size_t size);
+
+/* ---- mon_run.c ---- */
+
+/* Starts a run of a granted request for the client of job. */
+void mon_run_start(struct mon_job *job, struct mg_req *req);
+void mon_run_signal(struct mon_run *run, uint32_t signo);
+void mon_run_client_gone(struct mon_run *run);
+/* The state forgets the request of these runs. */
+struct mon_req_rt;
+void mon_run_req_gone(struct mon_req_rt *rt);
+/* Ends every process of every run of req. */
+void mon_run_kill_all(struct mon *m, struct mg_req *req, enum mg_why why);
+/* Runs that an earlier agent left behind: ended and recorded. */
+void mon_run_sweep(struct mon *m);
+/* Ends all runs and waits, shortly, until that is on record. */
+void mon_run_stop_all(struct mon *m);
+enum mg_err mon_cgroup_init(struct mon *m) MG_MUST_CHECK;
+/* A group for the processes of what a PAM session of a grant starts. */
+enum mg_err mon_run_adopt(
+    struct mon *m, struct mg_req *req, pid_t pid, uint32_t ses) MG_MUST_CHECK;
+
+/* ---- mon_hub.c ---- */
+
+void mon_hub_put(struct mon *m, struct mg_req *req);
+void mon_hub_state(struct mon *m, struct mg_req *req);
+void mon_hub_fini(struct mon *m);
+void mon_hub_reconf(struct mon *m);
+const char *mon_hub_status(const struct mon *m);
+
+/* ---- mon_pam.c ---- */
+
+void mon_pam(
+    struct mon_client *c, enum mg_msg_op op, const struct mg_pam_req *q);
+
+/* A login session is over: what was granted in it ends. */
+void mon_session_end(struct mon *m, uint32_t ses);
+
+/* ---- mon_list.c ---- */
+
+void mon_list(struct mon_client *c, const struct mg_list_req *q);
+void mon_end(struct mon_client *c, const struct mg_end_req *q);
+void mon_log_query(struct mon_client *c, const struct mg_log_req *q);
+void mon_info(struct mon_client *c);
+void mon_list_fini(struct mon *m);
+
+/* ---- the process ---- */
+
+struct mon {
+	struct mg_loop *loop;
+	struct mon_conf conf;
+	struct mg_policy *policy;
+	struct mg_state *state;
+	struct mg_ledger *ledger;
+	int state_dir; /* MON_STATE_DIR */
+	char boot[37];
+	char host_key_fp[64];
+	struct mg_buf host_key; /* private, OpenSSH PEM */
+	int64_t started_ms;
+	bool stopping;
+
+	int log_pipe[2];
+	struct mg_watch *log_watch;
+	struct mg_buf log_buf;
+
+	struct mon_txn *txns, *txns_last;
+	bool txn_open;
+	struct mg_timer revive_timer;
+
+	struct mon_writer *writers;
+	bool audit_ok;	  /* the kernel records */
+	bool audit_known; /* it has been asked */
+	struct mg_timer audit_timer;
+	uint32_t audit_lost;
+
+	struct mon_proc ident;
+	struct mon_fetch *fetches;
+	struct mon_person *people;
+	struct mon_group *groups;
+	struct mg_people people_view;
+	uint32_t ident_id;
+	struct mg_timer people_timer, groups_timer;
+
+	struct mon_proc front;
+	int listen_fd;
+	struct mg_watch *listen_watch;
+	struct mon_client *clients;
+	unsigned nclients;
+
+	struct mon_auth *auths;
+	struct mon_mark *marks; /* second factors that PAM asked for */
+	struct mon_link *link;
+	int cgroup; /* folder for runs' groups; -1: none */
+	uint32_t run_counter;
+	struct mg_timer tick_timer;
+	struct mon_bucket *buckets; /* refusals on record */
+};
+
+/* "" for NULL. */
+const char *mon_or_empty(const char *s);
+
+/* Sets a timer; without memory for one the agent cannot keep its promises
+ * and ends (a restart folds the ledger). */
+void mon_timer_set(struct mon *m, struct mg_timer *t, int64_t at_ms,
+    void (*fn)(void *arg), void *arg);
+
+#endif

@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Clients: accepting them, their limits, and which question goes where.
+ *
+ * Rules
+ * 1. Who a client is comes from the kernel at accept(2), here, before any
+ *    byte of it is read (which happens in mg-front).
+ * 2. A client has one question at a time. Limits per user come before
+ *    limits for all, so that one user cannot use up the places of others.
+ * 3. Only root (the PAM module's hosts) may ask the PAM questions.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "mg_client.h"
+#include "mg_time.h"
+#include "mon.h"
+
+#define ACCEPTS_PER_EVENT 32
+#define BACKLOG 1024
+
+uint32_t
+mon_client_uid(const struct mon_client *c)
+{
+	const struct mon_person *p;
+
+	if (c->peer.loginuid != MG_PROC_UNSET)
+		return c->peer.loginuid;
+	/* No login: a service account's own processes, or nobody we know. */
+	p = mon_person_by_uid(c->m, c->peer.uid);
+	if (p != NULL && mg_policy_is_service(c->m->policy, p->name))
+		return c->peer.uid;
+	return MG_PROC_UNSET;
+}
+
+static void
+close_fds(struct mon_client *c)
+{
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		if (c->fds[i] != -1)
+			close(c->fds[i]);
+		c->fds[i] = -1;
+	}
+}
+
+static void
+client_free(struct mon_client *c)
+{
+	if (c->prev != NULL)
+		c->prev->next = c->next;
+	else
+		c->m->clients = c->next;
+	if (c->next != NULL)
+		c->next->prev = c->prev;
+	c->m->nclients--;
+	if (c->auth != NULL)
+		mon_auth_client_gone(c);
+	if (c->job != NULL)
+		mon_job_client_gone(c->job);
+	if (c->run != NULL)
+		mon_run_client_gone(c->run);
+	mg_timer_clear(c->m->loop, &c->first_frame);
+	close_fds(c);
+	mon_port_fini(&c->port);
+	free(c);
+}
+
+/* ---- answers ---- */
+
+void
+mon_reply(struct mon_client *c, enum mg_msg_op op, const void *msg)
+{
+	if (c != NULL)
+		(void)mon_port_send(&c->port, c->id, op, msg);
+}
+
+void
+mon_reply_refused(struct mon_client *c, enum mg_why why, const char *code,
+    const char *rule, const char *text, const char *remedy)
+{
+	struct mg_refused msg = {.why = why,
+	    .code = code,
+	    .rule = rule,
+	    .text = text[0] != '\0' ? text : mg_why_sentence(why),
+	    .remedy = remedy};
+
+	if (c == NULL)
+		return;
+	mon_reply(c, MG_MSG_REFUSED, &msg);
+	mon_client_idle(c);
+}
+
+void
+mon_reply_done(struct mon_client *c, const char *text)
+{
+	struct mg_done msg = {.text = text};
+
+	if (c == NULL)
+		return;
+	mon_reply(c, MG_MSG_DONE, &msg);
+	mon_client_idle(c);
+}
+
+void
+mon_client_idle(struct mon_client *c)
+{
+	c->busy = false;
+	close_fds(c);
+}
+
+/* ---- questions ---- */
+
+/* Messages that belong to the question being answered. */
+static bool
+continues(struct mon_client *c, struct mg_frame *f)
+{
+	struct mg_signal_req sig;
+
+	switch ((int)f->op) {
+	case MG_MSG_AUTH_ANS:
+		if (c->auth != NULL)
+			mon_auth_answer(c, f);
+		return true;
+	case MG_MSG_GIVEUP_REQ:
+		if (c->job != NULL)
+			mon_job_giveup(c->job);
+		return true;
+	case MG_MSG_SIGNAL_REQ:
+		if (c->run != NULL &&
+		    mg_frame_decode(f, &sig, sizeof(sig)) == MG_ERR_OK)
+			mon_run_signal(c->run, sig.signo);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void
+ask_run(struct mon_client *c, struct mg_frame *f)
+{
+	struct mg_run_req q;
+	size_t i;
+
+	if (mg_frame_decode(f, &q, sizeof(q)) != MG_ERR_OK ||
+	    (f->nfds != 0 && f->nfds != 3)) {
+		mon_reply_refused(c, MG_WHY_BAD_REQUEST, "", "", "", "");
+		return;
+	}
+	for (i = 0; i < f->nfds; i++)
+		c->fds[i] = mg_frame_take_fd(c->port.ch, f, i);
+	mon_job_start(c, &q);
+}
+
+static void
+ask_log(struct mon_client *c, struct mg_frame *f)
+{
+	struct mg_log_req q;
+
+	if (mg_frame_decode(f, &q, sizeof(q)) != MG_ERR_OK || f->nfds != 1) {
+		mon_reply_refused(c, MG_WHY_BAD_REQUEST, "", "", "", "");
+		return;
+	}
+	c->fds[0] = mg_frame_take_fd(c->port.ch, f, 0);
+	mon_log_query(c, &q);
+}
+
+static void
+ask_pam(struct mon_client *c, struct mg_frame *f)
+{
+	struct mg_pam_req q;
+
+	if (c->peer.uid != 0) { /* Rule 3 */
+		mon_reply_refused(c, MG_WHY_NOT_PERMITTED, "", "", "", "");
+		return;
+	}
+	if (mg_frame_decode(f, &q, sizeof(q)) != MG_ERR_OK)
+		mon_reply_refused(c, MG_WHY_BAD_REQUEST, "", "", "", "");
+	else
+		mon_pam(c, f->op, &q);
+}
+
+static void
+ask_other(struct mon_client *c, struct mg_frame *f)
+{
+	union {
+		struct mg_list_req list;
+		struct mg_end_req end;
+		struct mg_unenroll_req unenroll;
+	} q;
+	bool ok = true;
+
+	switch ((int)f->op) {
+	case MG_MSG_LIST_REQ:
+		ok = mg_frame_decode(f, &q.list, sizeof(q.list)) == MG_ERR_OK;
+		if (ok)
+			mon_list(c, &q.list);
+		break;
+	case MG_MSG_END_REQ:
+		ok = mg_frame_decode(f, &q.end, sizeof(q.end)) == MG_ERR_OK;
+		if (ok)
+			mon_end(c, &q.end);
+		break;
+	case MG_MSG_UNENROLL_REQ:
+		ok = mg_frame_decode(f, &q.unenroll, sizeof(q.unenroll)) ==
+		     MG_ERR_OK;
+		if (ok)
+			mon_auth_unenroll(c, q.unenroll.user);
+		break;
+	case MG_MSG_ENROLL_REQ:
+		mon_auth_enroll(c);
+		break;
+	case MG_MSG_INFO_REQ:
+		mon_info(c);
+		break;
+	default:
+		ok = false;
+	}
+	if (!ok)
+		mon_reply_refused(c, MG_WHY_BAD_REQUEST, "", "", "", "");
+}
+
+static void
+client_frame(void *arg, struct mg_frame *f)
+{
+	struct mon_client *c = arg;
+
+	mg_timer_clear(c->m->loop, &c->first_frame);
+	if (continues(c, f))
+		return;
+	if (c->busy) { /* Rule 2 */
+		mg_log(
+		    MG_EVT_PROTO, "uid=%u why='second question'", c->peer.uid);
+		client_free(c);
+		return;
+	}
+	c->busy = true;
+	c->id = f->id;
+	switch ((int)f->op) {
+	case MG_MSG_RUN_REQ:
+		ask_run(c, f);
+		break;
+	case MG_MSG_LOG_REQ:
+		ask_log(c, f);
+		break;
+	case MG_MSG_PAM_AUTH_REQ:
+	case MG_MSG_PAM_ACCT_REQ:
+	case MG_MSG_PAM_OPEN_REQ:
+	case MG_MSG_PAM_CLOSE_REQ:
+		ask_pam(c, f);
+		break;
+	default:
+		ask_other(c, f);
+	}
+}
+
+static void
+client_closed(void *arg, const char *why)
+{
+	struct mon_client *c = arg;
+
+	if (why[0] != '\0')
+		mg_log(MG_EVT_PROTO, "uid=%u pid=%d why='%s'", c->peer.uid,
+		    (int)c->peer.pid, why);
+	client_free(c);
+}
+
+static void
+client_silent(void *arg)
+{
+	struct mon_client *c = arg;
+
+	mg_log(MG_EVT_LIMIT, "uid=%u why='said nothing'", c->peer.uid);
+	client_free(c);
+}
+
+/* ---- accepting ---- */
+
+static unsigned
+count_of(struct mon *m, const struct mg_peer *peer)
+{
+	struct mon_client *c;
+	unsigned n = 0;
+
+	for (c = m->clients; c != NULL; c = c->next)
+		if (c->peer.loginuid == peer->loginuid &&
+		    c->peer.uid == peer->uid)
+			n++;
+	return n;
+}
+
+/* Says why in one frame, and lets go. */
+static void
+turn_away(int fd, enum mg_why why)
+{
+	struct mg_refused msg = {.why = why, .text = mg_why_sentence(why)};
+	struct mg_chan *ch;
+
+	ch = mg_chan_new(fd, MG_ROLE_AGENT, MG_ROLE_CLIENT, 8192);
+	if (ch == NULL) {
+		close(fd);
+		return;
+	}
+	if (mg_chan_send(ch, 0, MG_MSG_REFUSED, &msg) != MG_ERR_OK)
+		mg_log(MG_EVT_DEBUG, "err='cannot turn away'");
+	mg_chan_free(ch);
+}
+
+static void
+front_ended(void *arg, int status)
+{
+	(void)arg;
+	(void)status; /* logged; the next client starts another */
+}
+
+static void
+front_frame(void *arg, struct mg_frame *f)
+{
+	(void)arg;
+	(void)f; /* no row of the table allows it one */
+}
+
+static enum mg_err
+front_up(struct mon *m)
+{
+	if (mon_proc_is_up(&m->front))
+		return MG_ERR_OK;
+	m->front.on_frame = front_frame;
+	m->front.on_end = front_ended;
+	m->front.arg = m;
+	return mon_proc_start(
+	    &m->front, m, "mg-front", NULL, NULL, MG_ROLE_FRONT, NULL, 0);
+}
+
+/* Gives the socket to a front worker; what it decodes comes to us. */
+static enum mg_err
+hand_over(struct mon *m, struct mon_client *c, int fd)
+{
+	struct mg_front_conn msg = {0};
+	int pair[2], both[2];
+	enum mg_err r;
+
+	if ((r = front_up(m)) != MG_ERR_OK)
+		return r;
+	if ((r = mg_spawn_socketpair(pair)) != MG_ERR_OK)
+		return r;
+	both[0] = fd;
+	both[1] = pair[1];
+	r = mon_port_send_fds(
+	    &m->front.port, 0, MG_MSG_FRONT_CONN, &msg, both, 2);
+	close(pair[1]);
+	if (r != MG_ERR_OK) {
+		close(pair[0]);
+		return r;
+	}
+	c->port.on_frame = client_frame;
+	c->port.on_close = client_closed;
+	c->port.arg = c;
+	/* The worker is transparent: it plays the client. */
+	return mon_port_init(
+	    &c->port, m, pair[0], MG_ROLE_AGENT, MG_ROLE_CLIENT);
+}
+
+static void
+accept_one(struct mon *m, int fd)
+{
+	struct mon_client *c;
+	struct mg_peer peer;
+
+	if (mg_proc_peer(fd, &peer, NULL) != MG_ERR_OK) { /* Rule 1 */
+		close(fd);
+		return;
+	}
+	if (count_of(m, &peer) >= m->conf.clients_per_user ||
+	    (m->nclients >= m->conf.clients_max && peer.uid != 0)) {
+		turn_away(fd, MG_WHY_BUSY);
+		return;
+	}
+	if ((c = calloc(1, sizeof(*c))) == NULL) {
+		close(fd);
+		return;
+	}
+	c->m = m;
+	c->peer = peer;
+	c->fds[0] = c->fds[1] = c->fds[2] = -1;
+	if (hand_over(m, c, fd) != MG_ERR_OK) {
+		turn_away(fd, MG_WHY_INTERNAL);
+		free(c);
+		return;
+	}
+	close(fd);
+	c->next = m->clients;
+	if (m->clients != NULL)
+		m->clients->prev = c;
+	m->clients = c;
+	m->nclients++;
+	mon_timer_set(m, &c->first_frame,
+	    mg_time_boot_ms() + MON_FIRST_FRAME_MS, client_silent, c);
+}
+
+static void
+listen_ready(void *arg, uint32_t events)
+{
+	struct mon *m = arg;
+	int fd, i;
+
+	(void)events;
+	for (i = 0; i < ACCEPTS_PER_EVENT; i++) {
+		fd = accept4(m->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+		if (fd == -1)
+			return;
+		accept_one(m, fd);
+	}
+}
+
+static enum mg_err
+open_socket(struct mon *m)
+{
+	struct sockaddr_un sun;
+	int fd;
+
+	memset(&sun, 0, sizeof(sun));
+	sun.sun_family = AF_UNIX;
+	memcpy(sun.sun_path, MG_CLIENT_SOCKET, sizeof(MG_CLIENT_SOCKET));
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd == -1)
+		return MG_ERR_SYS;
+	/* Whoever may write the folder may take the name; it is root's. */
+	if ((unlink(sun.sun_path) != 0 && errno != ENOENT) ||
+	    bind(fd, (struct sockaddr *)&sun, sizeof(sun)) != 0 ||
+	    chmod(sun.sun_path, 0666) != 0 || listen(fd, BACKLOG) != 0) {
+		close(fd);
+		return MG_ERR_SYS;
+	}
+	m->listen_fd = fd;
+	return MG_ERR_OK;
+}
+
+enum mg_err
+mon_clients_init(struct mon *m)
+{
+	enum mg_err r;
+
+	if ((r = open_socket(m)) != MG_ERR_OK || (r = front_up(m)) != MG_ERR_OK)
+		return r;
+	return mg_watch_add(
+	    m->loop, m->listen_fd, EPOLLIN, listen_ready, m, &m->listen_watch);
+}
+
+void
+mon_clients_fini(struct mon *m)
+{
+	mg_watch_del(m->listen_watch);
+	m->listen_watch = NULL;
+	if (m->listen_fd != -1) {
+		close(m->listen_fd);
+		(void)unlink(MG_CLIENT_SOCKET);
+	}
+	m->listen_fd = -1;
+	while (m->clients != NULL)
+		client_free(m->clients);
+	mon_proc_stop(&m->front);
+}

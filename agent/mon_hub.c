@@ -1,0 +1,819 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Requests to the hub, decisions from it.
+ *
+ * Rules
+ * 1. The hub is a mailbox: nothing it says is believed but a signature over
+ *    the text that this host renders itself.
+ * 2. Two processes judge each signature, independent of each other: a
+ *    strict parser, and the stock ssh-keygen. Both must say yes.
+ * 3. A decision is judged in this order: does the request wait, does the
+ *    signature verify, who are the people now (its maker is not the
+ *    requester, has not decided before, holds a role that is asked), is it
+ *    on record; then it counts.
+ * 4. What a hub can make us write down is bounded per request.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mg_file.h"
+#include "mg_text.h"
+#include "mg_time.h"
+#include "mon.h"
+#include "mon_job.h"
+
+#define SIGNERS_MAX 262144
+#define VERIFYING_MAX 8	    /* at once, for all requests */
+#define WAITING_MAX 256	    /* for their turn */
+#define REJECTED_RECORDS 16 /* per request */
+#define SUMMARY_MAX 512
+
+struct mon_link {
+	struct mon *m;
+	struct mon_proc proc;
+	struct mg_timer idle, restart;
+	bool up;
+	char text[512];
+	unsigned verifying;
+	struct judge *waiting, *waiting_last; /* for a turn */
+	unsigned nwaiting;
+	int64_t backoff_ms;
+};
+
+/* ---- the link process ---- */
+
+static struct mon_link *
+link_of(struct mon *m)
+{
+	if (m->link == NULL) {
+		if ((m->link = calloc(1, sizeof(*m->link))) == NULL)
+			mg_fatal("out of memory");
+		m->link->m = m;
+		m->link->backoff_ms = 200;
+		snprintf(m->link->text, sizeof(m->link->text), "idle");
+	}
+	return m->link;
+}
+
+const char *
+mon_hub_status(const struct mon *m)
+{
+	if (m->conf.hub_address[0] == '\0')
+		return "none configured";
+	return m->link == NULL ? "idle" : m->link->text;
+}
+
+static bool
+is_wanted(struct mon *m)
+{
+	struct mg_req *req;
+
+	if (m->conf.hub_address[0] == '\0' || m->stopping)
+		return false;
+	for (req = mg_state_live(m->state); req != NULL; req = req->next)
+		if (req->live.state == MG_REQ_PENDING && req->nneed > 0)
+			return true;
+	return false;
+}
+
+static void send_put(struct mon_link *l, struct mg_req *req);
+static void take_decision(struct mon *m, struct mg_frame *f);
+
+/* The channel is new: the hub may know nothing, so say all. */
+static void
+resubmit(struct mon_link *l)
+{
+	struct mg_req *req;
+
+	for (req = mg_state_live(l->m->state); req != NULL; req = req->next)
+		if (req->live.state == MG_REQ_PENDING && req->nneed > 0 &&
+		    (!req->mfa || req->live.mfa_done))
+			send_put(l, req);
+	/* Ends that it may have missed. */
+	for (req = mg_state_ended(l->m->state); req != NULL; req = req->next)
+		if (req->nneed > 0 && mon_req_rt(req)->at_hub)
+			mon_hub_state(l->m, req);
+}
+
+static void
+link_frame(void *arg, struct mg_frame *f)
+{
+	struct mon_link *l = arg;
+	struct mg_link_status s;
+
+	switch ((int)f->op) {
+	case MG_MSG_LINK_STATUS:
+		if (mg_frame_decode(f, &s, sizeof(s)) != MG_ERR_OK)
+			return;
+		l->up = s.up;
+		l->backoff_ms = 200;
+		snprintf(l->text, sizeof(l->text), "%s%s%s",
+		    s.up ? "connected" : "not connected",
+		    s.text[0] != '\0' ? ": " : "", s.text);
+		mg_log(MG_EVT_LINK, "up=%d text='%s'", s.up, s.text);
+		if (s.up)
+			resubmit(l);
+		return;
+	case MG_MSG_HUB_DECISION:
+		take_decision(l->m, f);
+		return;
+	case MG_MSG_HUB_PUT_ANS:
+		return; /* durable there; we keep it until it is decided */
+	default:
+		return;
+	}
+}
+
+static void link_start(struct mon_link *l);
+
+static void
+link_restart(void *arg)
+{
+	link_start(arg);
+}
+
+static void
+link_ended(void *arg, int status)
+{
+	struct mon_link *l = arg;
+
+	(void)status;
+	l->up = false;
+	snprintf(l->text, sizeof(l->text), "not connected: link ended");
+	if (!is_wanted(l->m)) {
+		snprintf(l->text, sizeof(l->text), "idle");
+		return;
+	}
+	mon_timer_set(l->m, &l->restart, mg_time_boot_ms() + l->backoff_ms,
+	    link_restart, l);
+	if (l->backoff_ms < 30000)
+		l->backoff_ms *= 2;
+}
+
+static void
+link_start(struct mon_link *l)
+{
+	struct mon *m = l->m;
+	struct mg_link_conf conf = {.address = m->conf.hub_address,
+	    .port = m->conf.hub_port,
+	    .host = m->conf.host,
+	    .key = mg_buf_ptr(&m->host_key),
+	    .key_len = mg_buf_len(&m->host_key)};
+	size_t i;
+
+	if (mon_proc_is_up(&l->proc) || !is_wanted(m))
+		return;
+	for (i = 0; i < m->conf.npins; i++)
+		conf.pins[i] = m->conf.pins[i];
+	conf.pins_n = m->conf.npins;
+	l->proc.on_frame = link_frame;
+	l->proc.on_end = link_ended;
+	l->proc.arg = l;
+	snprintf(l->text, sizeof(l->text), "connecting");
+	if (mon_proc_start(&l->proc, m, "mg-link", NULL, NULL, MG_ROLE_LINK,
+		NULL, 0) != MG_ERR_OK ||
+	    mon_port_send(&l->proc.port, 0, MG_MSG_LINK_CONF, &conf) !=
+		MG_ERR_OK) {
+		mon_proc_stop(&l->proc);
+		link_ended(l, -1);
+	}
+}
+
+static void
+link_idle(void *arg)
+{
+	struct mon_link *l = arg;
+
+	if (is_wanted(l->m))
+		return;
+	mon_proc_stop(&l->proc);
+	l->up = false;
+	snprintf(l->text, sizeof(l->text), "idle");
+}
+
+void
+mon_hub_reconf(struct mon *m)
+{
+	if (m->link == NULL)
+		return;
+	mon_proc_stop(&m->link->proc);
+	m->link->up = false;
+	link_start(m->link);
+}
+
+/* ---- telling the hub ---- */
+
+static void
+send_put(struct mon_link *l, struct mg_req *req)
+{
+	struct mg_hub_put msg = {.uuid = req->uuid,
+	    .requester = req->user,
+	    .filed_ms = req->filed_ms};
+	int64_t left = req->live.approve_by_bt - mg_time_boot_ms();
+	char summary[SUMMARY_MAX];
+	struct mon_need *s;
+	struct mg_buf b;
+
+	if (!l->up)
+		return; /* resubmit() */
+	if ((s = calloc(1, sizeof(*s))) == NULL)
+		return;
+	mg_buf_init(&b, MG_TEXT_MAX);
+	snprintf(summary, sizeof(summary), "%s %s%s%s", req->operation,
+	    req->model, req->version[0] != '\0' ? "@" : "", req->version);
+	msg.summary = summary;
+	msg.left_ms = left > 0 ? (uint64_t)left : 0;
+	mon_req_need(l->m, req, s);
+	memcpy(msg.need, s->need, sizeof(s->need));
+	msg.need_n = s->nneed;
+	if (mon_req_body(l->m, req, &b) &&
+	    (msg.body = mg_buf_cstr(&b)) != NULL &&
+	    mon_port_send(&l->proc.port, 0, MG_MSG_HUB_PUT, &msg) == MG_ERR_OK)
+		mon_req_rt(req)->at_hub = true;
+	mg_buf_fini(&b);
+	free(s);
+	if (req->live.napprovals > 0)
+		mon_hub_state(l->m, req);
+}
+
+void
+mon_hub_put(struct mon *m, struct mg_req *req)
+{
+	struct mon_link *l = link_of(m);
+
+	if (m->conf.hub_address[0] == '\0')
+		return;
+	mg_timer_clear(m->loop, &l->idle);
+	if (l->up)
+		send_put(l, req);
+	else
+		link_start(l);
+}
+
+void
+mon_hub_state(struct mon *m, struct mg_req *req)
+{
+	struct mon_link *l = m->link;
+	struct mg_hub_state msg = {.uuid = req->uuid,
+	    .state = mg_req_state_word(req->live.state),
+	    .ended = req->live.state != MG_REQ_PENDING};
+	int64_t left = req->live.approve_by_bt - mg_time_boot_ms();
+	struct mon_need *s;
+
+	if (l == NULL || !mon_req_rt(req)->at_hub)
+		return;
+	if (msg.ended)
+		mon_timer_set(m, &l->idle, mg_time_boot_ms() + MON_LINK_IDLE_MS,
+		    link_idle, l);
+	if (!l->up || (s = calloc(1, sizeof(*s))) == NULL)
+		return;
+	mon_req_need(m, req, s);
+	memcpy(msg.agreed, s->agreed, sizeof(s->agreed));
+	msg.agreed_n = s->nagreed;
+	msg.left_ms = left > 0 ? (uint64_t)left : 0;
+	if (mon_port_send(&l->proc.port, 0, MG_MSG_HUB_STATE, &msg) ==
+		MG_ERR_OK &&
+	    msg.ended)
+		mon_req_rt(req)->at_hub = false;
+	free(s);
+}
+
+/* ---- judging a decision ---- */
+
+struct judge {
+	struct mon *m;
+	char uuid[MG_UUID_STR];
+	char approver[97];
+	char decision[9];
+	char *note;
+	uint8_t *sig;
+	size_t sig_len;
+	struct mg_buf text; /* what must have been signed */
+	struct mon_proc strict, stock;
+	struct mg_timer timer;
+	bool strict_done, strict_ok, stock_done, stock_ok;
+	char key_type[65], key_fp[65];
+	bool hardware;
+	char why[256];
+	bool done;
+	struct judge *next; /* in the queue */
+};
+
+static struct mg_req *
+judged_req(struct judge *g)
+{
+	return mg_state_find(g->m->state, g->uuid);
+}
+
+static void start_next(struct mon_link *l);
+
+static void
+judge_free(struct judge *g)
+{
+	struct mon_link *l = g->m->link;
+
+	mg_timer_clear(g->m->loop, &g->timer);
+	mon_proc_stop(&g->strict);
+	mon_proc_stop(&g->stock);
+	mg_buf_fini(&g->text);
+	free(g->note);
+	free(g->sig);
+	free(g);
+	if (l != NULL) {
+		l->verifying--;
+		start_next(l);
+	}
+}
+
+static void
+tell_verdict(struct mon *m, const char *uuid, const char *approver,
+    const char *decision, bool accepted, const char *text)
+{
+	struct mg_hub_verdict msg = {.uuid = uuid,
+	    .approver = approver,
+	    .decision = decision,
+	    .accepted = accepted,
+	    .text = text};
+
+	if (m->link != NULL)
+		(void)mon_port_send(
+		    &m->link->proc.port, 0, MG_MSG_HUB_VERDICT, &msg);
+}
+
+/* Not counted, told to its maker, and on record (Rule 4). */
+static void
+reject(struct mon *m, struct mg_req *req, const char *uuid,
+    const char *approver, const char *decision, const char *why,
+    const char *text, bool replay)
+{
+	struct mon_txn *t;
+	struct mg_json *j;
+
+	tell_verdict(m, uuid, approver, decision, false, text);
+	mg_log(MG_EVT_REJECTED, "req=%s approver=%s decision=%s why='%s'",
+	    req == NULL ? uuid : req->code, approver, decision, text);
+	if (req == NULL || mon_req_rt(req)->rejected >= REJECTED_RECORDS)
+		return;
+	mon_req_rt(req)->rejected++;
+	t = mon_txn_begin(m);
+	j = mon_rec_begin(t, "rejected");
+	mg_json_str(j, "uuid", req->uuid);
+	mg_json_str(j, "approver", approver);
+	mg_json_str(j, "decision", decision);
+	mg_json_str(j, "why", why);
+	mg_json_str(j, "text", text);
+	mg_json_bool(j, "replay", replay);
+	mon_rec_end(t);
+	mon_txn_commit(t, NULL, NULL);
+}
+
+static void
+judge_reject(struct judge *g, const char *why, const char *text)
+{
+	reject(g->m, judged_req(g), g->uuid, g->approver, g->decision, why,
+	    text, false);
+	judge_free(g);
+}
+
+/* What the maker is told when the decision counts. */
+static void
+progress_text(struct mon *m, struct mg_req *req, char *out, size_t size)
+{
+	struct mon_need *s;
+	size_t i, need = 0;
+
+	snprintf(out, size, "accepted");
+	if ((s = calloc(1, sizeof(*s))) == NULL)
+		return;
+	mon_req_need(m, req, s);
+	for (i = 0; i + 2 < s->nneed; i += 3)
+		need += (size_t)strtoul(s->need[i + 1], NULL, 10);
+	snprintf(out, size, "accepted: %zu of %zu", s->nagreed / 2, need);
+	free(s);
+}
+
+static void
+decision_recorded(void *arg, enum mg_why why)
+{
+	struct judge *g = arg;
+	struct mon *m = g->m;
+	struct mg_req *req = judged_req(g);
+	bool deny = strcmp(g->decision, "deny") == 0;
+	char text[200];
+
+	if (req == NULL || why != MG_WHY_NONE) {
+		tell_verdict(m, g->uuid, g->approver, g->decision, false,
+		    mg_why_sentence(why));
+		/* Durable without an audit record: it may not count. */
+		if (req != NULL && why == MG_WHY_AUDIT_FAILED)
+			mon_req_end(m, req, MG_REQ_DENIED, why, "");
+		judge_free(g);
+		return;
+	}
+	mg_log(MG_EVT_DECISION, "req=%s approver=%s decision=%s key=%s",
+	    req->code, g->approver, g->decision, g->key_fp);
+	if (deny)
+		snprintf(text, sizeof(text), "accepted: denied");
+	else
+		progress_text(m, req, text, sizeof(text));
+	tell_verdict(m, g->uuid, g->approver, g->decision, true, text);
+	if (deny)
+		mon_req_end(
+		    m, req, MG_REQ_DENIED, MG_WHY_APPROVER_DENIED, g->approver);
+	else
+		mon_req_advance(m, req);
+	judge_free(g);
+}
+
+static void
+record_decision(struct judge *g, struct mg_req *req)
+{
+	struct mon_txn *t = mon_txn_begin(g->m);
+	struct mg_json *j = mon_rec_begin(t, "decision");
+	char sig[16385];
+
+	snprintf(
+	    sig, sizeof(sig), "%.*s", (int)g->sig_len, (const char *)g->sig);
+	mg_json_str(j, "uuid", req->uuid);
+	mg_json_str(j, "approver", g->approver);
+	mg_json_str(j, "decision", g->decision);
+	mg_json_str(j, "note", g->note);
+	mg_json_str(j, "key_fp", g->key_fp);
+	mg_json_str(j, "key_type", g->key_type);
+	mg_json_bool(j, "hardware", g->hardware);
+	mg_json_str(j, "text", mon_or_empty(mg_buf_cstr(&g->text)));
+	mg_json_str(j, "sig", sig);
+	mon_rec_end(t);
+	mon_txn_commit(t, decision_recorded, g);
+}
+
+/* A slot that the approver could fill today, whoever else has agreed. */
+static bool
+holds_a_role(struct mon *m, const struct mg_req *req, const char *approver)
+{
+	struct mg_verdict v;
+	struct mg_ask ask;
+	size_t i;
+
+	mon_req_ask(m, req, &ask);
+	mg_policy_decide(m->policy, &ask, &v);
+	for (i = 0; v.kind != MG_VERDICT_DENY && i < v.nslots; i++)
+		if (mg_policy_has_role(m->policy, mon_people(m), approver,
+			v.slots[i].role, ask.now_ms))
+			return true;
+	return false;
+}
+
+/* Rule 3: after the signature and the people. */
+static void
+people_known(void *arg)
+{
+	struct judge *g = arg;
+	struct mon *m = g->m;
+	struct mg_req *req = judged_req(g);
+	size_t i;
+
+	if (req == NULL || req->live.state != MG_REQ_PENDING) {
+		judge_reject(g, "wrong-state", "the request has ended");
+		return;
+	}
+	if (mon_people(m)->is_same(m, g->approver, req->user)) {
+		judge_reject(g, "self-approval",
+		    "you asked for this yourself; your own decision does "
+		    "not count");
+		return;
+	}
+	for (i = 0; i < req->live.napprovals; i++) {
+		if (!mon_people(m)->is_same(
+			m, req->live.approvals[i].approver, g->approver))
+			continue;
+		judge_reject(g, "already-decided",
+		    "you have decided this request already; a decision is "
+		    "final");
+		return;
+	}
+	if (!holds_a_role(m, req, g->approver)) {
+		judge_reject(g, "not-asked",
+		    "you hold none of the roles that are asked");
+		return;
+	}
+	record_decision(g, req);
+}
+
+static void
+both_judged(struct judge *g)
+{
+	struct mg_req *req = judged_req(g);
+	const char *names[2];
+
+	g->done = true;
+	mg_timer_clear(g->m->loop, &g->timer);
+	mon_proc_stop(&g->strict);
+	mon_proc_stop(&g->stock);
+	if (req == NULL) {
+		judge_free(g);
+		return;
+	}
+	if (!g->strict_ok || !g->stock_ok) { /* Rule 2 */
+		judge_reject(g, "bad-signature",
+		    g->why[0] != '\0' ? g->why
+				      : "the signature does not verify");
+		return;
+	}
+	names[0] = g->approver;
+	names[1] = req->user;
+	if (mon_people_fetch(g->m, names, 2, MG_PROC_UNSET, people_known, g) !=
+	    MG_ERR_OK)
+		judge_reject(g, "internal", "the name service is down");
+}
+
+static void
+judged(struct judge *g, bool strict, bool ok, const char *why)
+{
+	if (strict) {
+		g->strict_done = true;
+		g->strict_ok = ok;
+	} else {
+		g->stock_done = true;
+		g->stock_ok = ok;
+	}
+	if (!ok && (g->why[0] == '\0' || strict))
+		snprintf(g->why, sizeof(g->why), "%s", why);
+	if (!g->done && g->strict_done && g->stock_done)
+		both_judged(g);
+}
+
+static void
+take_answer(struct judge *g, bool strict, struct mg_frame *f)
+{
+	struct mg_verify_sig_ans a;
+
+	if (g->done || f->op != MG_MSG_VERIFY_SIG_ANS ||
+	    mg_frame_decode(f, &a, sizeof(a)) != MG_ERR_OK)
+		return;
+	if (strict && a.ok) {
+		snprintf(g->key_type, sizeof(g->key_type), "%s", a.key_type);
+		snprintf(g->key_fp, sizeof(g->key_fp), "%s", a.key_fp);
+		g->hardware = a.hardware;
+	}
+	judged(g, strict, a.ok, a.text);
+}
+
+static void
+strict_frame(void *arg, struct mg_frame *f)
+{
+	struct judge *g = arg;
+
+	if (!g->strict_done)
+		take_answer(g, true, f);
+}
+
+static void
+stock_frame(void *arg, struct mg_frame *f)
+{
+	struct judge *g = arg;
+
+	if (!g->stock_done)
+		take_answer(g, false, f);
+}
+
+static void
+strict_ended(void *arg, int status)
+{
+	struct judge *g = arg;
+
+	(void)status;
+	if (!g->done && !g->strict_done)
+		judged(g, true, false, "the verifier ended");
+}
+
+static void
+stock_ended(void *arg, int status)
+{
+	struct judge *g = arg;
+
+	(void)status;
+	if (!g->done && !g->stock_done)
+		judged(g, false, false, "ssh-keygen could not be run");
+}
+
+static void
+judge_late(void *arg)
+{
+	struct judge *g = arg;
+
+	snprintf(g->why, sizeof(g->why), "the verifier took too long");
+	g->strict_ok = g->stock_ok = false;
+	both_judged(g);
+}
+
+/* The host's own list of approvers' keys, as it is now. */
+static enum mg_err
+read_signers(struct mg_buf *b, char *why, size_t size)
+{
+	static const struct mg_file_rule rule = {.owner = 0};
+	enum mg_err r;
+	int fd;
+
+	r = mg_file_open(
+	    MG_CONFDIR "/allowed_signers", 0, &rule, &fd, why, size);
+	if (r != MG_ERR_OK)
+		return r;
+	if ((r = mg_file_read(fd, b)) != MG_ERR_OK)
+		snprintf(why, size, "cannot read allowed_signers: %s",
+		    mg_err_str(r));
+	close(fd);
+	return r;
+}
+
+static bool
+start_verifiers(struct judge *g)
+{
+	struct mg_verify_sig_req q = {.principal = g->approver,
+	    .now_ms = mg_time_wall_ms(),
+	    .text = mg_buf_ptr(&g->text),
+	    .text_len = mg_buf_len(&g->text),
+	    .sig = g->sig,
+	    .sig_len = g->sig_len};
+	struct mg_buf b;
+	bool ok;
+
+	mg_buf_init(&b, SIGNERS_MAX);
+	g->strict.on_frame = strict_frame;
+	g->strict.on_end = strict_ended;
+	g->strict.arg = g;
+	g->stock.on_frame = stock_frame;
+	g->stock.on_end = stock_ended;
+	g->stock.arg = g;
+	ok = read_signers(&b, g->why, sizeof(g->why)) == MG_ERR_OK;
+	q.signers = mg_buf_ptr(&b);
+	q.signers_len = mg_buf_len(&b);
+	ok = ok &&
+	     mon_proc_start(&g->strict, g->m, "mg-verify", "sig", NULL,
+		 MG_ROLE_VERIFY, NULL, 0) == MG_ERR_OK &&
+	     mon_proc_start(&g->stock, g->m, "mg-verify", "keygen", NULL,
+		 MG_ROLE_VERIFY, NULL, 0) == MG_ERR_OK &&
+	     mon_port_send(&g->strict.port, 1, MG_MSG_VERIFY_SIG_REQ, &q) ==
+		 MG_ERR_OK &&
+	     mon_port_send(&g->stock.port, 1, MG_MSG_VERIFY_SIG_REQ, &q) ==
+		 MG_ERR_OK;
+	mg_buf_fini(&b);
+	if (ok)
+		mon_timer_set(g->m, &g->timer,
+		    mg_time_boot_ms() + MON_VERIFY_DEADLINE_MS, judge_late, g);
+	return ok;
+}
+
+static struct judge *
+judge_new(struct mon *m, struct mg_req *req, const struct mg_hub_decision *d)
+{
+	struct judge *g;
+
+	if ((g = calloc(1, sizeof(*g))) == NULL)
+		mg_fatal("out of memory");
+	g->m = m;
+	memcpy(g->uuid, req->uuid, sizeof(g->uuid));
+	snprintf(g->approver, sizeof(g->approver), "%s", d->approver);
+	snprintf(g->decision, sizeof(g->decision), "%s", d->decision);
+	mg_buf_init(&g->text, MG_TEXT_MAX);
+	g->note = strdup(d->note);
+	g->sig = malloc(d->sig_len + 1);
+	if (g->note == NULL || g->sig == NULL)
+		mg_fatal("out of memory");
+	memcpy(g->sig, d->sig, d->sig_len);
+	g->sig_len = d->sig_len;
+	return g;
+}
+
+/* The text as this host renders it, for that decision (Rule 1). */
+static bool
+render(struct judge *g, struct mg_req *req)
+{
+	struct mg_buf body;
+	bool ok;
+
+	mg_buf_init(&body, MG_TEXT_BODY_MAX);
+	ok = mon_req_body(g->m, req, &body) &&
+	     mg_text_put(&g->text, g->decision, g->approver, g->note,
+		 (const char *)mg_buf_ptr(&body),
+		 mg_buf_len(&body)) == MG_ERR_OK;
+	mg_buf_fini(&body);
+	return ok;
+}
+
+/* The same decision once more, as after a lost verdict: said again. */
+static bool
+is_repeat(struct mon *m, struct mg_req *req, const struct mg_hub_decision *d)
+{
+	size_t i;
+
+	for (i = 0; i < req->live.napprovals; i++) {
+		const struct mg_approval *a = &req->live.approvals[i];
+
+		if (strcmp(a->approver, d->approver) != 0)
+			continue;
+		if (a->approve != (strcmp(d->decision, "approve") == 0) ||
+		    strcmp(a->note, d->note) != 0)
+			return false;
+		tell_verdict(m, req->uuid, d->approver, d->decision, true,
+		    "accepted before");
+		return true;
+	}
+	return false;
+}
+
+static void
+judge_start(struct judge *g)
+{
+	struct mg_req *req = judged_req(g);
+
+	g->m->link->verifying++;
+	if (req == NULL || req->live.state != MG_REQ_PENDING)
+		judge_reject(g, "wrong-state", "the request has ended");
+	else if (!render(g, req))
+		judge_reject(g, "internal", "the text cannot be rendered");
+	else if (!start_verifiers(g))
+		judge_reject(g, "internal",
+		    g->why[0] != '\0' ? g->why
+				      : "the verifier cannot be started");
+}
+
+static void
+start_next(struct mon_link *l)
+{
+	struct judge *g = l->waiting;
+
+	if (g == NULL || l->verifying >= VERIFYING_MAX)
+		return;
+	if ((l->waiting = g->next) == NULL)
+		l->waiting_last = NULL;
+	l->nwaiting--;
+	judge_start(g);
+}
+
+static void
+enqueue(struct mon_link *l, struct judge *g)
+{
+	if (l->waiting_last != NULL)
+		l->waiting_last->next = g;
+	else
+		l->waiting = g;
+	l->waiting_last = g;
+	l->nwaiting++;
+	start_next(l);
+}
+
+static void
+take_decision(struct mon *m, struct mg_frame *f)
+{
+	struct mg_hub_decision d;
+	struct mg_req *req;
+
+	if (mg_frame_decode(f, &d, sizeof(d)) != MG_ERR_OK)
+		return;
+	req = mg_state_find(m->state, d.uuid);
+	if (strcmp(d.decision, "approve") != 0 &&
+	    strcmp(d.decision, "deny") != 0) {
+		reject(m, req, d.uuid, d.approver, "deny", "bad-request",
+		    "a decision is 'approve' or 'deny'", false);
+		return;
+	}
+	if (req != NULL && is_repeat(m, req, &d))
+		return;
+	if (req == NULL || req->live.state != MG_REQ_PENDING) {
+		reject(m, req, d.uuid, d.approver, d.decision, "wrong-state",
+		    req == NULL ? "this host knows no such request"
+				: "the request has ended",
+		    false);
+		return;
+	}
+	if (m->link->nwaiting >= WAITING_MAX) {
+		tell_verdict(m, d.uuid, d.approver, d.decision, false,
+		    "the host is busy: submit it again in a minute");
+		return;
+	}
+	enqueue(m->link, judge_new(m, req, &d));
+}
+
+void
+mon_hub_fini(struct mon *m)
+{
+	struct judge *g;
+
+	if (m->link == NULL)
+		return;
+	while ((g = m->link->waiting) != NULL) {
+		m->link->waiting = g->next;
+		mg_buf_fini(&g->text);
+		free(g->note);
+		free(g->sig);
+		free(g);
+	}
+	mg_timer_clear(m->loop, &m->link->idle);
+	mg_timer_clear(m->loop, &m->link->restart);
+	mon_proc_stop(&m->link->proc);
+	free(m->link);
+	m->link = NULL;
+}

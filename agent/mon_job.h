@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef MON_JOB_H
+#define MON_JOB_H
+
+#include "mon.h"
+
+/* One client that wants something run or granted: mon_request.c, mon_run.c. */
+
+#define MON_ARGV_MAX 47 /* of run_spec, less the NULL */
+
+struct mon_job {
+	struct mon *m;
+	struct mon_client *client; /* NULL: gone */
+	struct mg_req *req;	   /* once it is filed */
+	struct mon_run *run;	   /* once it is started */
+	bool waiting;		   /* for approvals: nothing is out */
+	unsigned tries;		   /* of the second factor */
+
+	uint32_t uid;
+	char user[97];
+	uint32_t ses;
+	char tty[32];
+	char origin[64];
+	char login_key[64];
+	bool login_key_hw;
+
+	char operation[97], model[97], version[97], ticket[129];
+	char *reason;
+	char *args[32];
+	size_t nargs;
+	uint32_t flags;
+	int64_t for_ms;
+	uint8_t tty_mask;
+	char term[65];
+	uint16_t rows, cols;
+
+	struct mg_verdict verdict;
+	char *argv[MON_ARGV_MAX + 1];
+	size_t argc;
+	char artifact[1024];
+	char digest[97];
+	char uuid[MG_UUID_STR];
+
+	struct mon_proc digest_proc;
+	struct mg_timer timer;
+	void (*on_digest)(struct mon_job *job, bool ok, const char *text);
+};
+
+/* Lets go of client and request and frees; NULL is fine. */
+void mon_job_free(struct mon_job *job);
+
+/* Computes the digest of path into job->digest; fn is called once. */
+void mon_job_digest(struct mon_job *job, const char *path,
+    void (*fn)(struct mon_job *job, bool ok, const char *text));
+
+/* Whether the request may still be granted or run, with what is known of
+ * people now. MG_WHY_NONE: yes. */
+enum mg_why mon_req_recheck(struct mon *m, const struct mg_req *req);
+
+/* Everybody whose standing matters for req: MG_APPROVALS_MAX + 2 names. */
+void mon_req_fetch_names(
+    struct mon *m, const struct mg_req *req, const char **out, size_t *np);
+
+/* The state's hook before a request is freed. */
+void mon_req_released(void *arg, struct mg_req *req);
+
+#endif

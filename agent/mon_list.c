@@ -1,0 +1,539 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Listings, the ends that people ask for, and readers of the ledger.
+ *
+ * Who may see or end what: one's own, always; everybody's with the rights
+ * "log" and "revoke" of the policy; root itself.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mg_time.h"
+#include "mon.h"
+#include "mon_job.h"
+
+#define SEGMENTS_MAX 14 /* descriptors of one query_req, less the output */
+#define QUERY_DEADLINE_MS 600000
+
+/* A question that needs to know who asks. */
+struct ask {
+	struct mon *m;
+	struct mon_job *job; /* stands in for the client */
+	struct mg_list_req list;
+	struct mg_end_req end;
+	struct mg_log_req log;
+	char id[37], user[97], model[97], version[97], operation[97];
+	char type[33], outcome[33], note[1025];
+	char person[97]; /* who asks */
+	uint32_t uid;
+	int out; /* where a log goes */
+	struct mon_proc query;
+	struct mg_timer timer;
+	void (*fn)(struct ask *a);
+	struct ask *next;
+};
+
+static struct mon_client *
+client_of(struct ask *a)
+{
+	return a->job->client;
+}
+
+static void
+ask_free(struct ask *a)
+{
+	mg_timer_clear(a->m->loop, &a->timer);
+	mon_proc_stop(&a->query);
+	if (a->out != -1)
+		close(a->out);
+	mon_job_free(a->job);
+	free(a);
+}
+
+static void
+finish(struct ask *a, const char *text)
+{
+	mon_reply_done(client_of(a), text);
+	ask_free(a);
+}
+
+static void
+fail(struct ask *a, enum mg_why why, const char *text, const char *remedy)
+{
+	mon_reply_refused(client_of(a), why, "", "", text, remedy);
+	ask_free(a);
+}
+
+static void
+known(void *arg)
+{
+	struct ask *a = arg;
+	const struct mon_person *p;
+
+	if (client_of(a) == NULL) {
+		ask_free(a);
+		return;
+	}
+	a->uid = mon_client_uid(client_of(a));
+	p = a->uid == MG_PROC_UNSET ? NULL : mon_person_by_uid(a->m, a->uid);
+	if (p != NULL)
+		snprintf(a->person, sizeof(a->person), "%s", p->name);
+	a->fn(a);
+}
+
+static struct ask *
+ask_new(struct mon_client *c, void (*fn)(struct ask *a))
+{
+	uint32_t uid =
+	    c->peer.loginuid != MG_PROC_UNSET ? c->peer.loginuid : c->peer.uid;
+	struct ask *a;
+
+	if ((a = calloc(1, sizeof(*a))) == NULL ||
+	    (a->job = calloc(1, sizeof(*a->job))) == NULL)
+		mg_fatal("out of memory");
+	a->m = a->job->m = c->m;
+	a->job->client = c;
+	c->job = a->job;
+	a->fn = fn;
+	a->out = -1;
+	if (mon_people_fetch(c->m, NULL, 0, uid, known, a) == MG_ERR_OK)
+		return a;
+	fail(a, MG_WHY_INTERNAL, "the name service is down", "");
+	return NULL;
+}
+
+static bool
+may(struct ask *a, const char *operation)
+{
+	char user[97];
+
+	return mon_may(client_of(a), operation, user, sizeof(user));
+}
+
+static bool
+is_own(const struct ask *a, const struct mg_req *req)
+{
+	return a->uid != MG_PROC_UNSET && req->uid == a->uid;
+}
+
+/* ---- rows ---- */
+
+static void
+put_times(struct mg_json *j, const struct mg_req *req)
+{
+	int64_t now = mg_time_boot_ms(), left = 0;
+	char at[MG_TIME_STR];
+
+	mg_time_format(req->filed_ms, at);
+	mg_json_str(j, "filed", at);
+	if (req->live.granted_ms != 0) {
+		mg_time_format(req->live.granted_ms, at);
+		mg_json_str(j, "granted", at);
+	}
+	if (req->live.ended_ms != 0) {
+		mg_time_format(req->live.ended_ms, at);
+		mg_json_str(j, "ended", at);
+	}
+	if (req->live.state == MG_REQ_PENDING)
+		left = req->live.approve_by_bt - now;
+	else if (req->live.state == MG_REQ_GRANTED)
+		left = req->live.ends_bt - now;
+	mg_json_int(j, "left_ms", left > 0 ? left : 0);
+}
+
+static void
+put_approvals(struct mon *m, struct mg_json *j, const struct mg_req *req)
+{
+	struct mon_need *s;
+	char text[1400];
+	size_t i;
+
+	mg_json_arr(j, "decisions");
+	for (i = 0; i < req->live.napprovals; i++) {
+		const struct mg_approval *a = &req->live.approvals[i];
+
+		snprintf(text, sizeof(text), "%s %s%s%s", a->approver,
+		    a->approve ? "approve" : "deny",
+		    a->note[0] != '\0' ? " " : "", a->note);
+		mg_json_str(j, NULL, text);
+	}
+	mg_json_arr_end(j);
+	if (req->live.state != MG_REQ_PENDING ||
+	    (s = calloc(1, sizeof(*s))) == NULL)
+		return;
+	mon_req_need(m, req, s);
+	mg_json_strv(j, "need", s->need, s->nneed);
+	mg_json_strv(j, "agreed", s->agreed, s->nagreed);
+	free(s);
+}
+
+static void
+put_row(struct mon *m, struct mg_json *j, const struct mg_req *req)
+{
+	mg_json_obj(j, NULL);
+	mg_json_str(j, "id", req->code);
+	mg_json_str(j, "uuid", req->uuid);
+	mg_json_str(j, "state", mg_req_state_word(req->live.state));
+	if (req->live.why != MG_WHY_NONE) {
+		mg_json_str(j, "why", mg_why_word(req->live.why));
+		mg_json_str(j, "sentence", mg_why_sentence(req->live.why));
+	}
+	mg_json_str(j, "user", req->user);
+	mg_json_str(j, "operation", req->operation);
+	mg_json_str(j, "model", req->model);
+	mg_json_str(j, "version", req->version);
+	mg_json_strv(j, "argv", req->argv, req->argc);
+	mg_json_str(j, "run_as", req->run_as);
+	mg_json_str(j, "digest", req->digest);
+	mg_json_str(j, "reason", req->reason);
+	mg_json_str(j, "ticket", req->ticket);
+	mg_json_str(j, "origin", req->origin);
+	mg_json_str(j, "tty", req->tty);
+	mg_json_str(j, "rule", req->rule);
+	mg_json_str(j, "text", req->text);
+	mg_json_str(j, "remedy", req->remedy);
+	mg_json_bool(j, "mfa", req->mfa);
+	mg_json_bool(j, "mfa_done", req->live.mfa_done);
+	put_times(j, req);
+	mg_json_int(j, "uses", req->uses);
+	mg_json_int(j, "used", req->live.used);
+	mg_json_int(j, "running", (int64_t)req->live.nruns);
+	mg_json_str(j, "by", mon_or_empty(req->live.ended_by));
+	put_approvals(m, j, req);
+	mg_json_obj_end(j);
+}
+
+static void
+send_item(struct ask *a, struct mg_buf *b, struct mg_json *j)
+{
+	struct mg_item item = {0};
+
+	if (mg_json_end(j) == MG_ERR_OK && (item.json = mg_buf_cstr(b)) != NULL)
+		mon_reply(client_of(a), MG_MSG_ITEM, &item);
+}
+
+static void
+send_row(struct ask *a, const struct mg_req *req)
+{
+	struct mg_buf b;
+	struct mg_json j;
+
+	mg_buf_init(&b, 16384);
+	mg_json_begin(&j, &b);
+	put_row(a->m, &j, req);
+	send_item(a, &b, &j);
+	mg_buf_fini(&b);
+}
+
+/* ---- list ---- */
+
+static void
+list_one(struct ask *a, bool everyone)
+{
+	const struct mg_req *req = mg_state_find(a->m->state, a->id);
+
+	if (req == NULL || (!everyone && !is_own(a, req))) {
+		fail(a, MG_WHY_NOT_FOUND,
+		    "nothing of yours is known under this code",
+		    "older ones: modelgate log --request CODE");
+		return;
+	}
+	send_row(a, req);
+	finish(a, "");
+}
+
+static void
+list(struct ask *a)
+{
+	bool everyone = may(a, "log"), all = a->list.everyone;
+	const struct mg_req *req;
+
+	if (all && !everyone) {
+		fail(a, MG_WHY_NOT_PERMITTED,
+		    "only root or who holds the right 'log' may see "
+		    "everybody's",
+		    "");
+		return;
+	}
+	if (a->list.what == MG_LIST_ONE) {
+		list_one(a, everyone);
+		return;
+	}
+	for (req = mg_state_live(a->m->state); req != NULL; req = req->next) {
+		if (!is_own(a, req) && !all)
+			continue;
+		if ((a->list.what == MG_LIST_REQUESTS &&
+			req->live.state != MG_REQ_PENDING) ||
+		    (a->list.what == MG_LIST_GRANTS &&
+			req->live.state != MG_REQ_GRANTED))
+			continue;
+		send_row(a, req);
+	}
+	finish(a, "");
+}
+
+void
+mon_list(struct mon_client *c, const struct mg_list_req *q)
+{
+	struct ask *a = ask_new(c, list);
+
+	if (a == NULL)
+		return;
+	a->list = *q;
+	snprintf(a->id, sizeof(a->id), "%s", q->id);
+}
+
+/* ---- done, cancel, revoke ---- */
+
+static void
+end_done(struct ask *a, struct mg_req *req)
+{
+	if (!is_own(a, req))
+		fail(a, MG_WHY_NOT_YOURS, "", "");
+	else if (req->live.state != MG_REQ_GRANTED)
+		fail(a, MG_WHY_WRONG_STATE, "it is not a grant that is held",
+		    req->live.state == MG_REQ_PENDING
+			? "it waits still: modelgate cancel"
+			: "");
+	else {
+		mon_req_end(a->m, req, MG_REQ_REVOKED, MG_WHY_DONE, a->person);
+		finish(a, "given back");
+	}
+}
+
+static void
+end_cancel(struct ask *a, struct mg_req *req)
+{
+	if (!is_own(a, req))
+		fail(a, MG_WHY_NOT_YOURS, "", "");
+	else if (req->live.state != MG_REQ_PENDING)
+		fail(a, MG_WHY_WRONG_STATE, "it does not wait any more",
+		    req->live.state == MG_REQ_GRANTED
+			? "it is granted: modelgate done"
+			: "");
+	else {
+		mon_req_end(
+		    a->m, req, MG_REQ_CANCELLED, MG_WHY_CANCELLED, a->person);
+		finish(a, "cancelled");
+	}
+}
+
+static void
+revoke_one(struct ask *a, struct mg_req *req)
+{
+	mon_req_end(a->m, req,
+	    req->live.state == MG_REQ_GRANTED ? MG_REQ_REVOKED : MG_REQ_DENIED,
+	    MG_WHY_REVOKED, a->person[0] != '\0' ? a->person : "root");
+}
+
+static void
+revoke_many(struct ask *a)
+{
+	struct mg_req *req;
+	char text[64];
+	unsigned n = 0;
+
+	if (!may(a, "revoke")) {
+		fail(a, MG_WHY_NOT_PERMITTED,
+		    "only root or who holds the right 'revoke' may end "
+		    "others' grants",
+		    "your own: modelgate done ID");
+		return;
+	}
+	for (req = mg_state_live(a->m->state); req != NULL; req = req->next) {
+		if (a->end.all ||
+		    (a->user[0] != '\0' && strcmp(req->user, a->user) == 0)) {
+			revoke_one(a, req);
+			n++;
+		}
+	}
+	snprintf(text, sizeof(text), "%u revoked", n);
+	finish(a, text);
+}
+
+static void
+end(struct ask *a)
+{
+	struct mg_req *req;
+
+	if (a->end.verb == MG_END_REVOKE && a->id[0] == '\0') {
+		revoke_many(a);
+		return;
+	}
+	req = mg_state_find(a->m->state, a->id);
+	/* Whether it exists is told only to those it concerns. */
+	if (req == NULL ||
+	    (!is_own(a, req) && !may(a, "log") && !may(a, "revoke"))) {
+		fail(a, MG_WHY_NOT_FOUND, "", "");
+		return;
+	}
+	switch (a->end.verb) {
+	case MG_END_DONE:
+		end_done(a, req);
+		break;
+	case MG_END_CANCEL:
+		end_cancel(a, req);
+		break;
+	case MG_END_REVOKE:
+		if (!mg_req_is_live(req))
+			fail(a, MG_WHY_WRONG_STATE, "it has ended already", "");
+		else if (!is_own(a, req) && !may(a, "revoke"))
+			fail(a, MG_WHY_NOT_PERMITTED, "", "");
+		else {
+			revoke_one(a, req);
+			finish(a, "revoked");
+		}
+		break;
+	default:
+		fail(a, MG_WHY_BAD_REQUEST, "", "");
+	}
+}
+
+void
+mon_end(struct mon_client *c, const struct mg_end_req *q)
+{
+	struct ask *a = ask_new(c, end);
+
+	if (a == NULL)
+		return;
+	a->end = *q;
+	snprintf(a->id, sizeof(a->id), "%s", q->id);
+	snprintf(a->user, sizeof(a->user), "%s", q->user);
+	snprintf(a->note, sizeof(a->note), "%s", q->note);
+}
+
+/* ---- the ledger ---- */
+
+static void
+query_frame(void *arg, struct mg_frame *f)
+{
+	(void)arg;
+	(void)f; /* no row of the table allows it one */
+}
+
+static void
+query_ended(void *arg, int status)
+{
+	struct ask *a = arg;
+
+	if (status == 0)
+		finish(a, "");
+	else
+		fail(a, MG_WHY_INTERNAL, "the ledger could not be read whole",
+		    "");
+}
+
+static void
+query_late(void *arg)
+{
+	fail(arg, MG_WHY_LIMIT, "reading the ledger took too long", "");
+}
+
+static void
+query(struct ask *a)
+{
+	bool everyone = may(a, "log");
+	struct mg_query_req q = {.only_user = everyone ? "" : a->person,
+	    .user = a->user,
+	    .model = a->model,
+	    .version = a->version,
+	    .operation = a->operation,
+	    .type = a->type,
+	    .outcome = a->outcome,
+	    .request = a->id,
+	    .since_ms = a->log.since_ms,
+	    .until_ms = a->log.until_ms,
+	    .flags = a->log.flags};
+	int fds[SEGMENTS_MAX + 1], n, i;
+	enum mg_err r;
+
+	if (!everyone && a->person[0] == '\0') {
+		fail(a, MG_WHY_NO_LOGIN, "", "");
+		return;
+	}
+	fds[0] = a->out;
+	n = mg_ledger_open_segments(a->m->ledger, fds + 1, SEGMENTS_MAX);
+	if (n < 0) {
+		fail(a, MG_WHY_INTERNAL, "the ledger cannot be opened", "");
+		return;
+	}
+	q.segments = (uint32_t)n;
+	a->query.on_frame = query_frame;
+	a->query.on_end = query_ended;
+	a->query.arg = a;
+	r = mon_proc_start(
+	    &a->query, a->m, "mg-query", NULL, NULL, MG_ROLE_QUERY, NULL, 0);
+	if (r == MG_ERR_OK)
+		r = mon_port_send_fds(&a->query.port, 1, MG_MSG_QUERY_REQ, &q,
+		    fds, (size_t)n + 1);
+	for (i = 0; i < n; i++)
+		close(fds[1 + i]);
+	if (r != MG_ERR_OK) {
+		fail(a, MG_WHY_INTERNAL, "the reader cannot be started", "");
+		return;
+	}
+	mon_timer_set(a->m, &a->timer, mg_time_boot_ms() + QUERY_DEADLINE_MS,
+	    query_late, a);
+}
+
+void
+mon_log_query(struct mon_client *c, const struct mg_log_req *q)
+{
+	struct ask *a = ask_new(c, query);
+
+	if (a == NULL)
+		return;
+	a->log = *q;
+	snprintf(a->id, sizeof(a->id), "%s", q->request);
+	snprintf(a->user, sizeof(a->user), "%s", q->user);
+	snprintf(a->model, sizeof(a->model), "%s", q->model);
+	snprintf(a->version, sizeof(a->version), "%s", q->version);
+	snprintf(a->operation, sizeof(a->operation), "%s", q->operation);
+	snprintf(a->type, sizeof(a->type), "%s", q->type);
+	snprintf(a->outcome, sizeof(a->outcome), "%s", q->outcome);
+	a->out = c->fds[0];
+	c->fds[0] = -1;
+}
+
+/* ---- the agent itself ---- */
+
+static void
+info(struct ask *a)
+{
+	struct mon *m = a->m;
+	struct mg_buf b;
+	struct mg_json j;
+
+	mg_buf_init(&b, 16384);
+	mg_json_begin(&j, &b);
+	mg_json_obj(&j, NULL);
+	mg_json_str(&j, "version", MG_VERSION);
+	mg_json_str(&j, "host", m->conf.host);
+	mg_json_strv(
+	    &j, "labels", (const char *const *)m->conf.labels, m->conf.nlabels);
+	mg_json_str(&j, "host_key", m->host_key_fp);
+	mg_json_str(&j, "policy", mg_policy_digest(m->policy));
+	mg_json_bool(&j, "audit", m->audit_ok);
+	mg_json_bool(&j, "audit_required", !m->conf.audit_optional);
+	mg_json_bool(&j, "ledger", !mg_ledger_is_dead(m->ledger));
+	mg_json_int(&j, "records", (int64_t)mg_ledger_next_seq(m->ledger) - 1);
+	mg_json_str(&j, "hub", m->conf.hub_address);
+	mg_json_str(&j, "link", mon_hub_status(m));
+	mg_json_str(&j, "cgroup", m->cgroup == -1 ? "none" : "v2");
+	mg_json_int(&j, "clients", m->nclients);
+	mg_json_int(&j, "open", (int64_t)mg_state_live_count(m->state));
+	mg_json_int(&j, "up_ms", mg_time_boot_ms() - m->started_ms);
+	mg_json_str(&j, "you", a->person);
+	mg_json_obj_end(&j);
+	send_item(a, &b, &j);
+	mg_buf_fini(&b);
+	finish(a, "");
+}
+
+void
+mon_info(struct mon_client *c)
+{
+	(void)ask_new(c, info);
+}

@@ -1,0 +1,595 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The four questions of the PAM module.
+ *
+ * Rules
+ * 1. Who asks for "login" is the account that logs in, because its login
+ *    uid is not set yet; for everything else the person is the login uid
+ *    of the asking process, whatever account PAM_USER names.
+ * 2. The auth stage tells nothing about the policy: it may be reached by
+ *    somebody who has proven nothing yet.
+ * 3. A second factor given in the auth stage counts for the account stage
+ *    of the same process and for nothing else.
+ * 4. What a grant let in is held by its grant: a session that cannot be
+ *    put where it can be ended is refused.
+ */
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mg_b64.h"
+#include "mg_id.h"
+#include "mg_time.h"
+#include "mon.h"
+#include "mon_job.h"
+
+#define MARK_MS 300000 /* an auth stage is followed by account this soon */
+#define MARKS_MAX 1024
+
+/* Rule 3: a factor that was given, by process. */
+struct mon_mark {
+	pid_t pid;
+	uint64_t start;
+	uint32_t uid;
+	char operation[97];
+	int64_t at_bt;
+	struct mon_mark *next;
+};
+
+/* One question. It stands in for the client as a job does. */
+struct pam {
+	struct mon *m;
+	struct mon_job *job; /* knows whether the client is still there */
+	enum mg_msg_op op;
+	char service[65], user[97], operation[97], tty[65], rhost[256];
+	char key_type[65], key_fp[64];
+	char person[97];
+	uint32_t uid;
+	bool factor_tried;
+	char uuid[MG_UUID_STR]; /* of the grant that allows it; or "" */
+	char text[512];
+};
+
+static struct mon_client *
+client_of(struct pam *p)
+{
+	return p->job->client;
+}
+
+static void
+pam_free(struct pam *p)
+{
+	mon_job_free(p->job);
+	free(p);
+}
+
+static void
+allow(struct pam *p, const char *text)
+{
+	mon_reply_done(client_of(p), text);
+	pam_free(p);
+}
+
+static void
+refuse(struct pam *p, enum mg_why why, const char *rule, const char *text,
+    const char *remedy)
+{
+	struct mon_refusal ref = {
+	    .user = p->person[0] != '\0' ? p->person : p->user,
+	    .uid = p->uid,
+	    .ses = MG_PROC_UNSET,
+	    .tty = p->tty,
+	    .origin = p->rhost,
+	    .operation = p->operation,
+	    .model = "",
+	    .version = "",
+	    .rule = rule,
+	    .text = text,
+	    .remedy = remedy,
+	    .why = why};
+	struct mon_client *c = client_of(p);
+
+	if (c != NULL) {
+		ref.ses = c->peer.session;
+		c->job = NULL;
+		p->job->client = NULL;
+		mon_refuse(c, &ref);
+	}
+	pam_free(p);
+}
+
+/* Rule 2: the same few words for every reason. */
+static void
+refuse_auth(struct pam *p, enum mg_why why)
+{
+	mon_reply_refused(client_of(p), why, "", "", mg_why_sentence(why), "");
+	pam_free(p);
+}
+
+/* ---- marks ---- */
+
+static void
+forget_old_marks(struct mon *m)
+{
+	struct mon_mark **pp = &m->marks, *k;
+	int64_t now = mg_time_boot_ms();
+	size_t n = 0;
+
+	while ((k = *pp) != NULL) {
+		if (now - k->at_bt < MARK_MS && ++n < MARKS_MAX) {
+			pp = &k->next;
+			continue;
+		}
+		*pp = k->next;
+		free(k);
+	}
+}
+
+static void
+set_mark(struct pam *p)
+{
+	struct mon *m = p->m;
+	struct mon_mark *k;
+
+	forget_old_marks(m);
+	if ((k = calloc(1, sizeof(*k))) == NULL)
+		return;
+	k->pid = client_of(p)->peer.pid;
+	k->start = client_of(p)->peer.start;
+	k->uid = p->uid;
+	k->at_bt = mg_time_boot_ms();
+	memcpy(k->operation, p->operation, sizeof(k->operation));
+	k->next = m->marks;
+	m->marks = k;
+}
+
+static bool
+has_mark(struct pam *p)
+{
+	const struct mg_peer *peer = &client_of(p)->peer;
+	const struct mon_mark *k;
+
+	forget_old_marks(p->m);
+	for (k = p->m->marks; k != NULL; k = k->next)
+		if (k->pid == peer->pid && k->start == peer->start &&
+		    k->uid == p->uid && strcmp(k->operation, p->operation) == 0)
+			return true;
+	return false;
+}
+
+/* ---- the policy ---- */
+
+static void
+decide(struct pam *p, struct mg_verdict *v)
+{
+	struct mg_req req = {.user = p->person,
+	    .operation = p->operation,
+	    .model = "",
+	    .version = "",
+	    .origin = p->rhost,
+	    .ses = client_of(p)->peer.session};
+	const struct mg_session *s;
+	struct mg_ask ask;
+
+	s = mg_state_session(p->m->state, req.ses);
+	if (p->rhost[0] == '\0' && req.ses != MG_PROC_UNSET && s != NULL)
+		req.origin = s->origin;
+	mon_req_ask(p->m, &req, &ask);
+	if (p->key_type[0] != '\0') {
+		ask.login_key = p->key_type;
+		ask.login_key_is_hardware = strncmp(p->key_type, "sk-", 3) == 0;
+	}
+	mg_policy_decide(p->m->policy, &ask, v);
+}
+
+/* A live grant of that person for that operation. */
+static struct mg_req *
+find_grant(struct pam *p)
+{
+	int64_t now = mg_time_boot_ms();
+	struct mg_req *req;
+
+	for (req = mg_state_live(p->m->state); req != NULL; req = req->next)
+		if (req->live.state == MG_REQ_GRANTED && req->uid == p->uid &&
+		    req->live.ends_bt > now &&
+		    (req->uses == 0 || req->live.used < req->uses) &&
+		    strcmp(req->operation, p->operation) == 0)
+			return req;
+	return NULL;
+}
+
+static void
+left_text(const struct mg_req *req, char *out, size_t size)
+{
+	char left[MG_DURATION_STR];
+
+	mg_duration_format(req->live.ends_bt - mg_time_boot_ms(), left);
+	snprintf(out, size, "modelgate: %s granted (%s), %s left",
+	    req->operation, req->code, left);
+}
+
+/* ---- account ---- */
+
+static void
+access_recorded(void *arg, enum mg_why why)
+{
+	struct pam *p = arg;
+
+	if (why == MG_WHY_NONE)
+		allow(p, p->text);
+	else
+		refuse(p, why, "", "", "");
+}
+
+static void
+record_access(struct pam *p, const char *rule)
+{
+	struct mg_uuid u;
+	struct mon_txn *t;
+	struct mg_json *j;
+
+	if (p->uuid[0] == '\0') {
+		if (mg_uuid_new(&u) != MG_ERR_OK) {
+			refuse(p, MG_WHY_INTERNAL, "", "", "");
+			return;
+		}
+		mg_uuid_format(&u, p->uuid);
+	}
+	t = mon_txn_begin(p->m);
+	j = mon_rec_begin(t, "access");
+	mg_json_str(j, "uuid", p->uuid);
+	mg_json_str(j, "user", p->person);
+	mg_json_int(j, "uid", p->uid);
+	mg_json_int(j, "ses", client_of(p)->peer.session);
+	mg_json_str(j, "operation", p->operation);
+	mg_json_str(j, "service", p->service);
+	mg_json_str(j, "tty", p->tty);
+	mg_json_str(j, "origin", p->rhost);
+	mg_json_str(j, "rule", rule);
+	mon_rec_end(t);
+	mon_txn_commit(t, access_recorded, p);
+}
+
+static void account(struct pam *p);
+
+static void
+account_factor(void *arg, enum mg_why why, const char *text)
+{
+	struct pam *p = arg;
+
+	if (client_of(p) == NULL) {
+		pam_free(p);
+		return;
+	}
+	if (why != MG_WHY_NONE) {
+		refuse(p, why, "", text, "");
+		return;
+	}
+	set_mark(p);
+	account(p);
+}
+
+static void
+ask_factor(struct pam *p, mon_auth_fn fn)
+{
+	char about[300];
+
+	p->factor_tried = true;
+	snprintf(
+	    about, sizeof(about), "%s on %s", p->operation, p->m->conf.host);
+	mon_auth_check(
+	    client_of(p), p->person, p->uid, p->service, about, NULL, fn, p);
+}
+
+static void
+refuse_account(struct pam *p, const struct mg_verdict *v)
+{
+	char rule[512] = "", text[300], remedy[512];
+
+	if (v->nrules > 0)
+		snprintf(rule, sizeof(rule), "%s (%s)", v->rules[0].name,
+		    v->rules[0].where);
+	if (v->kind == MG_VERDICT_DENY) {
+		snprintf(text, sizeof(text), "%s may not %s: %s", p->person,
+		    p->operation, mg_why_sentence(v->why));
+		refuse(p, v->why, rule, text, v->remedy);
+		return;
+	}
+	snprintf(text, sizeof(text), "%s needs approval", p->operation);
+	snprintf(remedy, sizeof(remedy),
+	    "ask for it: modelgate request %s --reason '...'", p->operation);
+	refuse(p, MG_WHY_APPROVAL_NEEDED, rule, text, remedy);
+}
+
+static void
+account(struct pam *p)
+{
+	struct mg_req *req = find_grant(p);
+	struct mg_verdict v;
+	char rule[512] = "";
+
+	if (req != NULL && mon_req_recheck(p->m, req) == MG_WHY_NONE) {
+		memcpy(p->uuid, req->uuid, sizeof(p->uuid));
+		left_text(req, p->text, sizeof(p->text));
+		record_access(p, req->rule);
+		return;
+	}
+	decide(p, &v);
+	if (v.kind == MG_VERDICT_DENY || v.nslots > 0) {
+		refuse_account(p, &v);
+		return;
+	}
+	if (v.mfa && !has_mark(p)) {
+		if (p->factor_tried)
+			refuse(p, MG_WHY_MFA_NEEDED, "", "", "");
+		else
+			ask_factor(p, account_factor);
+		return;
+	}
+	if (v.nrules > 0)
+		snprintf(rule, sizeof(rule), "%s (%s)", v.rules[0].name,
+		    v.rules[0].where);
+	record_access(p, rule);
+}
+
+/* ---- auth ---- */
+
+static void
+auth_factor(void *arg, enum mg_why why, const char *text)
+{
+	struct pam *p = arg;
+
+	(void)text;
+	if (client_of(p) == NULL) {
+		pam_free(p);
+		return;
+	}
+	if (why != MG_WHY_NONE) {
+		refuse_auth(p, why);
+		return;
+	}
+	set_mark(p);
+	allow(p, "");
+}
+
+static void
+auth(struct pam *p)
+{
+	struct mg_verdict v;
+
+	decide(p, &v);
+	/* Who is denied is asked too: the account stage says no. */
+	if (v.kind == MG_VERDICT_DENY || v.mfa)
+		ask_factor(p, auth_factor);
+	else
+		allow(p, "");
+}
+
+/* ---- session ---- */
+
+static void
+summary(struct pam *p, char *out, size_t size)
+{
+	unsigned grants = 0, waiting = 0;
+	const struct mg_req *req;
+	int64_t first = 0;
+	char left[MG_DURATION_STR] = "";
+
+	for (req = mg_state_live(p->m->state); req != NULL; req = req->next) {
+		if (req->uid != p->uid)
+			continue;
+		if (req->live.state == MG_REQ_PENDING) {
+			waiting++;
+			continue;
+		}
+		grants++;
+		if (first == 0 || req->live.ends_bt < first)
+			first = req->live.ends_bt;
+	}
+	out[0] = '\0';
+	if (grants == 0 && waiting == 0)
+		return;
+	if (grants > 0)
+		mg_duration_format(first - mg_time_boot_ms(), left);
+	snprintf(out, size,
+	    "modelgate: %u grant%s held%s%s, %u request%s waiting "
+	    "(modelgate status)",
+	    grants, grants == 1 ? "" : "s",
+	    grants > 0 ? ", first ends in " : "", left, waiting,
+	    waiting == 1 ? "" : "s");
+}
+
+static void
+session_recorded(void *arg, enum mg_why why)
+{
+	struct pam *p = arg;
+	char text[512];
+
+	if (why != MG_WHY_NONE) {
+		refuse(p, why, "", "", "");
+		return;
+	}
+	summary(p, text, sizeof(text));
+	allow(p, p->text[0] != '\0' ? p->text : text);
+}
+
+static void
+open_session(struct pam *p)
+{
+	bool login = strcmp(p->operation, "login") == 0;
+	const struct mg_peer *peer = &client_of(p)->peer;
+	struct mg_req *req = find_grant(p);
+	struct mg_verdict v;
+	struct mon_txn *t;
+	struct mg_json *j;
+
+	decide(p, &v);
+	/* A rule of its own allows it: no grant holds it. */
+	if (v.kind != MG_VERDICT_DENY && v.nslots == 0)
+		req = NULL;
+	if (req != NULL) {
+		if (mon_run_adopt(p->m, req, peer->pid,
+			login ? peer->session : MG_PROC_UNSET) != MG_ERR_OK) {
+			refuse(p, MG_WHY_INTERNAL, "",
+			    "the session cannot be put under its grant", "");
+			return; /* Rule 4 */
+		}
+		left_text(req, p->text, sizeof(p->text));
+	}
+	if (!login) {
+		session_recorded(p, MG_WHY_NONE);
+		return;
+	}
+	mg_log(MG_EVT_SESSION, "user=%s service=%s ses=%u from=%s", p->person,
+	    p->service, peer->session, p->rhost);
+	t = mon_txn_begin(p->m);
+	j = mon_rec_begin(t, "session-open");
+	mg_json_int(j, "ses", peer->session);
+	mg_json_int(j, "uid", p->uid);
+	mg_json_str(j, "user", p->person);
+	mg_json_str(j, "service", p->service);
+	mg_json_str(j, "tty", p->tty);
+	mg_json_str(j, "origin", p->rhost);
+	mg_json_str(j, "key_type", p->key_type);
+	mg_json_str(j, "key_fp", p->key_fp);
+	mg_json_bool(j, "hardware", strncmp(p->key_type, "sk-", 3) == 0);
+	mon_rec_end(t);
+	mon_txn_commit(t, session_recorded, p);
+}
+
+/* Grants that were asked for in the session go with it; one for a login is
+ * meant for another session. */
+void
+mon_session_end(struct mon *m, uint32_t ses)
+{
+	struct mg_req *req;
+
+	for (req = mg_state_live(m->state); req != NULL; req = req->next)
+		if (req->ses == ses && req->live.state == MG_REQ_GRANTED &&
+		    strcmp(req->operation, "login") != 0)
+			mon_req_end(
+			    m, req, MG_REQ_REVOKED, MG_WHY_LOGOUT, req->user);
+}
+
+static void
+close_session(struct pam *p)
+{
+	uint32_t ses = client_of(p)->peer.session;
+	struct mon_txn *t;
+	struct mg_json *j;
+
+	p->text[0] = '\0';
+	if (strcmp(p->operation, "login") != 0 || ses == MG_PROC_UNSET ||
+	    mg_state_session(p->m->state, ses) == NULL) {
+		allow(p, "");
+		return;
+	}
+	mon_session_end(p->m, ses);
+	t = mon_txn_begin(p->m);
+	j = mon_rec_begin(t, "session-close");
+	mg_json_int(j, "ses", ses);
+	mg_json_str(j, "user", p->person);
+	mon_rec_end(t);
+	mon_txn_commit(t, session_recorded, p);
+}
+
+/* ---- beginning ---- */
+
+static void
+dispatch(struct pam *p)
+{
+	switch ((int)p->op) {
+	case MG_MSG_PAM_AUTH_REQ:
+		auth(p);
+		break;
+	case MG_MSG_PAM_ACCT_REQ:
+		account(p);
+		break;
+	case MG_MSG_PAM_OPEN_REQ:
+		open_session(p);
+		break;
+	default:
+		close_session(p);
+	}
+}
+
+static void
+person_known(void *arg)
+{
+	struct pam *p = arg;
+	const struct mon_person *who;
+	struct mon_client *c = client_of(p);
+
+	if (c == NULL) {
+		pam_free(p);
+		return;
+	}
+	if (strcmp(p->operation, "login") == 0) /* Rule 1 */
+		who = mon_person_by_name(p->m, p->user);
+	else
+		who = c->peer.loginuid == MG_PROC_UNSET
+			  ? NULL
+			  : mon_person_by_uid(p->m, c->peer.loginuid);
+	if (who == NULL) {
+		enum mg_why why = strcmp(p->operation, "login") != 0 &&
+					  c->peer.loginuid == MG_PROC_UNSET
+				      ? MG_WHY_NO_LOGIN
+				      : MG_WHY_UNKNOWN_USER;
+
+		p->uid = c->peer.loginuid;
+		if (p->op == MG_MSG_PAM_AUTH_REQ)
+			refuse_auth(p, MG_WHY_MFA_FAILED);
+		else
+			refuse(p, why, "", "", "");
+		return;
+	}
+	snprintf(p->person, sizeof(p->person), "%s", who->name);
+	p->uid = who->uid;
+	dispatch(p);
+}
+
+static void
+fingerprint(const struct mg_pam_req *q, char *out, size_t size)
+{
+	uint8_t md[SHA256_DIGEST_LENGTH];
+	struct mg_buf b;
+	const char *s;
+
+	out[0] = '\0';
+	if (q->key_len == 0)
+		return;
+	SHA256(q->key, q->key_len, md);
+	mg_buf_init(&b, 128);
+	if (mg_b64_put(&b, md, sizeof(md)) == MG_ERR_OK &&
+	    (s = mg_buf_cstr(&b)) != NULL)
+		snprintf(out, size, "SHA256:%.43s", s); /* without padding */
+	mg_buf_fini(&b);
+}
+
+void
+mon_pam(struct mon_client *c, enum mg_msg_op op, const struct mg_pam_req *q)
+{
+	const char *names[1];
+	struct pam *p;
+
+	if ((p = calloc(1, sizeof(*p))) == NULL ||
+	    (p->job = calloc(1, sizeof(*p->job))) == NULL)
+		mg_fatal("out of memory");
+	p->m = p->job->m = c->m;
+	p->job->client = c;
+	c->job = p->job;
+	p->op = op;
+	p->uid = MG_PROC_UNSET;
+	snprintf(p->service, sizeof(p->service), "%s", q->service);
+	snprintf(p->user, sizeof(p->user), "%s", q->user);
+	snprintf(p->operation, sizeof(p->operation), "%s", q->operation);
+	snprintf(p->tty, sizeof(p->tty), "%s", q->tty);
+	snprintf(p->rhost, sizeof(p->rhost), "%s", q->rhost);
+	snprintf(p->key_type, sizeof(p->key_type), "%s", q->key_type);
+	fingerprint(q, p->key_fp, sizeof(p->key_fp));
+	names[0] = p->user;
+	if (mon_people_fetch(
+		c->m, names, 1, c->peer.loginuid, person_known, p) != MG_ERR_OK)
+		refuse(p, MG_WHY_INTERNAL, "", "", "");
+}

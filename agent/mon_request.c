@@ -1,0 +1,1500 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * From a question to a grant.
+ *
+ * A job is one client that wants something run (or granted). Its stages:
+ * who is it -> a live grant or request of its own? -> policy -> artifact ->
+ * on record -> second factor -> approvals -> grant -> run. What lasts is
+ * the request in the state; the job goes with its client.
+ *
+ * Rules
+ * 1. Nothing is believed for long: at the grant and at every run people,
+ *    policy and quorum are looked at again (DESIGN, promise 2).
+ * 2. Every way out of a job answers the client and frees the job; every
+ *    refusal is on record before the client hears of it, up to a rate.
+ * 3. What asks nothing is granted in the same transaction that files it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mg_file.h"
+#include "mg_name.h"
+#include "mg_text.h"
+#include "mg_time.h"
+#include "mon.h"
+#include "mon_job.h"
+
+#define MFA_TRIES_PER_REQUEST 3
+#define RETRY_END_MS 1000
+
+/* ---- small things ---- */
+
+struct mon_req_rt *
+mon_req_rt(struct mg_req *req)
+{
+	if (req->runtime == NULL &&
+	    (req->runtime = calloc(1, sizeof(struct mon_req_rt))) == NULL)
+		mg_fatal("out of memory");
+	return req->runtime;
+}
+
+size_t
+mon_req_approvers(const struct mg_req *req, const char **out, size_t max)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < req->live.napprovals && n < max; i++)
+		if (req->live.approvals[i].approve)
+			out[n++] = req->live.approvals[i].approver;
+	return n;
+}
+
+/* "deploy fraud-scorer@12" */
+static void
+subject(const char *operation, const char *model, const char *version,
+    char *out, size_t size)
+{
+	snprintf(out, size, "%s%s%s%s%s", operation,
+	    model[0] != '\0' ? " " : "", model, version[0] != '\0' ? "@" : "",
+	    version);
+}
+
+static void
+rule_text(const struct mg_verdict *v, char *out, size_t size)
+{
+	out[0] = '\0';
+	if (v->nrules > 0)
+		snprintf(
+		    out, size, "%s (%s)", v->rules[0].name, v->rules[0].where);
+}
+
+/* ---- refusals without a request ---- */
+
+struct mon_bucket {
+	uint32_t uid;
+	unsigned used;
+	int64_t minute;
+	struct mon_bucket *next;
+};
+
+/* Whether one more refusal of uid goes on record this minute. */
+static bool
+may_record(struct mon *m, uint32_t uid)
+{
+	int64_t minute = mg_time_boot_ms() / 60000;
+	struct mon_bucket *b;
+
+	for (b = m->buckets; b != NULL && b->uid != uid; b = b->next)
+		continue;
+	if (b == NULL) {
+		if ((b = calloc(1, sizeof(*b))) == NULL)
+			return false;
+		b->uid = uid;
+		b->next = m->buckets;
+		m->buckets = b;
+	}
+	if (b->minute != minute) {
+		b->minute = minute;
+		b->used = 0;
+	}
+	return b->used++ < m->conf.refusals_per_minute;
+}
+
+static bool
+new_uuid(struct mon *m, char uuid[MG_UUID_STR])
+{
+	struct mg_uuid u;
+	char code[MG_CODE_STR];
+	int i;
+
+	for (i = 0; i < 16; i++) {
+		if (mg_uuid_new(&u) != MG_ERR_OK)
+			return false;
+		mg_code_from_uuid(&u, code);
+		mg_uuid_format(&u, uuid);
+		if (mg_state_find(m->state, code) == NULL)
+			return true;
+	}
+	return false;
+}
+
+/* A refusal on its way to the ledger, with what the client will be told. */
+struct refusal {
+	struct mon *m;
+	struct mon_client *client;
+	struct mon_job *job; /* keeps client up to date; NULL: see below */
+	enum mg_why why;
+	char code[MG_CODE_STR];
+	char rule[512], text[1024], remedy[1024];
+};
+
+static void
+refusal_recorded(void *arg, enum mg_why why)
+{
+	struct refusal *rf = arg;
+	struct mon_client *c = rf->job != NULL ? rf->job->client : rf->client;
+
+	/* Not on record: refused all the same, without a code to look up. */
+	if (why != MG_WHY_NONE)
+		rf->code[0] = '\0';
+	mon_reply_refused(c, rf->why, rf->code, rf->rule, rf->text, rf->remedy);
+	if (rf->job != NULL)
+		mon_job_free(rf->job);
+	free(rf);
+}
+
+static void
+record_refusal(struct mon *m, const struct mon_refusal *ref, const char *uuid,
+    struct refusal *rf)
+{
+	struct mon_txn *t = mon_txn_begin(m);
+	struct mg_json *j = mon_rec_begin(t, "refused");
+
+	mg_json_str(j, "uuid", uuid);
+	mg_json_str(j, "user", ref->user);
+	mg_json_int(j, "uid", ref->uid);
+	mg_json_int(j, "ses", ref->ses);
+	mg_json_str(j, "tty", ref->tty);
+	mg_json_str(j, "origin", ref->origin);
+	mg_json_str(j, "operation", ref->operation);
+	mg_json_str(j, "model", ref->model);
+	mg_json_str(j, "version", ref->version);
+	mg_json_str(j, "why", mg_why_word(ref->why));
+	mg_json_str(j, "rule", ref->rule);
+	mg_json_str(j, "text", rf->text);
+	mg_json_str(j, "remedy", ref->remedy);
+	mon_rec_end(t);
+	mon_txn_commit(t, refusal_recorded, rf);
+	mg_log(MG_EVT_REFUSED, "req=%s user=%s op=%s model=%s why=%s rule='%s'",
+	    rf->code, ref->user, ref->operation, ref->model,
+	    mg_why_word(ref->why), ref->rule);
+}
+
+static void
+refuse(struct mon *m, struct mon_client *c, struct mon_job *job,
+    const struct mon_refusal *ref)
+{
+	struct refusal *rf;
+	struct mg_uuid u;
+	char uuid[MG_UUID_STR];
+
+	if ((rf = calloc(1, sizeof(*rf))) == NULL)
+		mg_fatal("out of memory");
+	rf->m = m;
+	rf->client = c;
+	rf->job = job;
+	rf->why = ref->why;
+	snprintf(rf->rule, sizeof(rf->rule), "%s", ref->rule);
+	snprintf(rf->text, sizeof(rf->text), "%s",
+	    ref->text[0] != '\0' ? ref->text : mg_why_sentence(ref->why));
+	snprintf(rf->remedy, sizeof(rf->remedy), "%s", ref->remedy);
+	if (!may_record(m, ref->uid)) {
+		mg_log(MG_EVT_LIMIT, "user=%s why='refusals per minute'",
+		    ref->user);
+		refusal_recorded(rf, MG_WHY_LIMIT);
+		return;
+	}
+	if (!new_uuid(m, uuid)) {
+		refusal_recorded(rf, MG_WHY_INTERNAL);
+		return;
+	}
+	if (mg_uuid_parse(uuid, &u) == MG_ERR_OK)
+		mg_code_from_uuid(&u, rf->code);
+	record_refusal(m, ref, uuid, rf);
+}
+
+/* For clients without a job. Such a client cannot go away in between
+ * unnoticed: its job stands in for it. */
+void
+mon_refuse(struct mon_client *c, const struct mon_refusal *ref)
+{
+	struct mon_job *job;
+
+	if ((job = calloc(1, sizeof(*job))) == NULL)
+		mg_fatal("out of memory");
+	job->m = c->m;
+	job->client = c;
+	c->job = job;
+	refuse(c->m, c, job, ref);
+}
+
+/* ---- jobs ---- */
+
+void
+mon_job_free(struct mon_job *job)
+{
+	size_t i;
+
+	if (job == NULL)
+		return;
+	if (job->client != NULL && job->client->job == job)
+		job->client->job = NULL;
+	if (job->req != NULL && mon_req_rt(job->req)->job == job)
+		mon_req_rt(job->req)->job = NULL;
+	mg_timer_clear(job->m->loop, &job->timer);
+	mon_proc_stop(&job->digest_proc);
+	for (i = 0; i < job->nargs; i++)
+		free(job->args[i]);
+	for (i = 0; i < job->argc; i++)
+		free(job->argv[i]);
+	free(job->reason);
+	free(job);
+}
+
+static void
+fill_origin(struct mon_job *job)
+{
+	const struct mg_session *s;
+
+	job->ses = job->client->peer.session;
+	snprintf(job->tty, sizeof(job->tty), "%s", job->client->peer.tty);
+	s = mg_state_session(job->m->state, job->ses);
+	if (job->ses == MG_PROC_UNSET || s == NULL)
+		return;
+	snprintf(job->origin, sizeof(job->origin), "%s", s->origin);
+	job->login_key_hw = s->hardware;
+	snprintf(job->login_key, sizeof(job->login_key), "%s", s->key_type);
+}
+
+/* Refuses and ends the job. */
+static void
+job_refuse(struct mon_job *job, enum mg_why why, const char *rule,
+    const char *text, const char *remedy)
+{
+	struct mon_refusal ref = {.user = job->user,
+	    .uid = job->uid,
+	    .ses = job->ses,
+	    .tty = job->tty,
+	    .origin = job->origin,
+	    .operation = job->operation,
+	    .model = job->model,
+	    .version = job->version,
+	    .rule = rule,
+	    .text = text,
+	    .remedy = remedy,
+	    .why = why};
+
+	refuse(job->m, NULL, job, &ref);
+}
+
+static bool
+copy_question(struct mon_job *job, const struct mg_run_req *q)
+{
+	size_t i;
+
+	snprintf(job->operation, sizeof(job->operation), "%s", q->operation);
+	snprintf(job->model, sizeof(job->model), "%s", q->model);
+	snprintf(job->version, sizeof(job->version), "%s", q->version);
+	snprintf(job->ticket, sizeof(job->ticket), "%s", q->ticket);
+	snprintf(job->term, sizeof(job->term), "%s", q->term);
+	job->flags = q->flags;
+	job->for_ms = q->for_ms > (uint64_t)MG_DURATION_MAX_MS
+			  ? MG_DURATION_MAX_MS
+			  : (int64_t)q->for_ms;
+	job->tty_mask = q->tty_mask & 7;
+	job->rows = q->rows;
+	job->cols = q->cols;
+	if ((job->reason = strdup(q->reason)) == NULL)
+		return false;
+	for (i = 0; i < q->args_n; i++, job->nargs++)
+		if ((job->args[i] = strdup(q->args[i])) == NULL)
+			return false;
+	return true;
+}
+
+static void job_identified(void *arg);
+
+void
+mon_job_start(struct mon_client *c, const struct mg_run_req *q)
+{
+	struct mon_job *job;
+	uint32_t uid;
+
+	if ((job = calloc(1, sizeof(*job))) == NULL) {
+		mon_reply_refused(c, MG_WHY_INTERNAL, "", "", "", "");
+		return;
+	}
+	job->m = c->m;
+	job->client = c;
+	c->job = job;
+	job->uid = MG_PROC_UNSET;
+	if (!copy_question(job, q)) {
+		mon_reply_refused(c, MG_WHY_INTERNAL, "", "", "", "");
+		mon_job_free(job);
+		return;
+	}
+	fill_origin(job);
+	uid =
+	    c->peer.loginuid != MG_PROC_UNSET ? c->peer.loginuid : c->peer.uid;
+	if ((q->flags & ~(uint32_t)MG_RUN_ALL_FLAGS) != 0)
+		job_refuse(job, MG_WHY_BAD_REQUEST, "", "unknown flag", "");
+	else if (mon_people_fetch(c->m, NULL, 0, uid, job_identified, job) !=
+		 MG_ERR_OK)
+		job_refuse(job, MG_WHY_INTERNAL, "", "", "");
+}
+
+void
+mon_job_client_gone(struct mon_job *job)
+{
+	job->client = NULL;
+	/* A job that only waits has nothing more to do; the request stays. */
+	if (job->waiting)
+		mon_job_free(job);
+}
+
+void
+mon_job_giveup(struct mon_job *job)
+{
+	struct mg_req *req = job->req;
+
+	if (req != NULL && req->live.state == MG_REQ_PENDING && job->waiting)
+		mon_req_end(
+		    job->m, req, MG_REQ_CANCELLED, MG_WHY_CANCELLED, job->user);
+}
+
+/* ---- requests of one's own that are there already ---- */
+
+static bool
+same_args(const struct mon_job *job, const struct mg_req *req)
+{
+	size_t i;
+
+	if (job->nargs != req->nargs)
+		return false;
+	for (i = 0; i < job->nargs; i++)
+		if (strcmp(job->args[i], req->args[i]) != 0)
+			return false;
+	return true;
+}
+
+static bool
+is_overdue(const struct mg_req *req)
+{
+	int64_t now = mg_time_boot_ms();
+
+	if (req->live.state == MG_REQ_PENDING)
+		return req->live.approve_by_bt <= now;
+	return req->live.ends_bt <= now ||
+	       (req->live.used == 0 && req->live.start_by_bt <= now);
+}
+
+static struct mg_req *
+find_own(struct mon_job *job)
+{
+	struct mg_req *req;
+
+	for (req = mg_state_live(job->m->state); req != NULL; req = req->next) {
+		if (req->uid != job->uid || is_overdue(req) ||
+		    strcmp(req->operation, job->operation) != 0 ||
+		    strcmp(req->model, job->model) != 0 ||
+		    strcmp(req->version, job->version) != 0 ||
+		    !same_args(job, req))
+			continue;
+		if (req->live.state == MG_REQ_GRANTED && req->uses != 0 &&
+		    req->live.used >= req->uses)
+			continue;
+		return req;
+	}
+	return NULL;
+}
+
+/* ---- the policy ---- */
+
+static void
+ask_host(struct mon *m, struct mg_ask *ask)
+{
+	memset(ask, 0, sizeof(*ask));
+	ask->people = mon_people(m);
+	ask->host = m->conf.host;
+	ask->labels = (const char *const *)m->conf.labels;
+	ask->nlabels = m->conf.nlabels;
+	ask->now_ms = mg_time_wall_ms();
+	ask->login_key = "";
+}
+
+void
+mon_req_ask(struct mon *m, const struct mg_req *req, struct mg_ask *ask)
+{
+	const struct mg_session *s;
+
+	ask_host(m, ask);
+	ask->user = req->user;
+	ask->operation = req->operation;
+	ask->model = req->model;
+	ask->version = req->version;
+	ask->from = req->origin;
+	s = mg_state_session(m->state, req->ses);
+	if (req->ses != MG_PROC_UNSET && s != NULL) {
+		ask->login_key = s->key_type;
+		ask->login_key_is_hardware = s->hardware;
+	}
+}
+
+static void
+decide(struct mon_job *job, struct mg_verdict *v)
+{
+	struct mg_ask ask;
+
+	ask_host(job->m, &ask);
+	ask.user = job->user;
+	ask.operation = job->operation;
+	ask.model = job->model;
+	ask.version = job->version;
+	ask.from = job->origin;
+	ask.login_key = job->login_key;
+	ask.login_key_is_hardware = job->login_key_hw;
+	mg_policy_decide(job->m->policy, &ask, v);
+}
+
+/* ---- identity known ---- */
+
+static void job_continue_own(struct mon_job *job, struct mg_req *req);
+static void job_decide(struct mon_job *job);
+
+static void
+job_identified(void *arg)
+{
+	struct mon_job *job = arg;
+	const struct mon_person *p;
+	struct mg_req *req;
+	char text[128];
+
+	if (job->client == NULL) {
+		mon_job_free(job);
+		return;
+	}
+	job->uid = mon_client_uid(job->client);
+	if (job->uid == MG_PROC_UNSET) {
+		job->uid = job->client->peer.uid;
+		snprintf(text, sizeof(text),
+		    "process %d of uid %u has no login uid",
+		    (int)job->client->peer.pid, job->client->peer.uid);
+		job_refuse(job, MG_WHY_NO_LOGIN, "", text,
+		    "log in through ssh or a console, or declare the "
+		    "account as a service in the policy");
+		return;
+	}
+	if ((p = mon_person_by_uid(job->m, job->uid)) == NULL) {
+		snprintf(
+		    text, sizeof(text), "uid %u is not known here", job->uid);
+		job_refuse(job, MG_WHY_UNKNOWN_USER, "", text, "");
+		return;
+	}
+	snprintf(job->user, sizeof(job->user), "%s", p->name);
+	if ((req = find_own(job)) != NULL)
+		job_continue_own(job, req);
+	else
+		job_decide(job);
+}
+
+/* ---- deciding ---- */
+
+static void
+refuse_by_policy(struct mon_job *job, const struct mg_verdict *v)
+{
+	char rule[512], what[300], text[512];
+
+	rule_text(v, rule, sizeof(rule));
+	subject(job->operation, job->model, job->version, what, sizeof(what));
+	snprintf(text, sizeof(text), "%s may not %s: %s", job->user, what,
+	    mg_why_sentence(v->why));
+	job_refuse(job, v->why, rule, text, v->remedy);
+}
+
+static void
+refuse_request(struct mon_job *job, const char *text, const char *remedy)
+{
+	job_refuse(job, MG_WHY_BAD_REQUEST, "", text, remedy);
+}
+
+/* Whether the question has what the operation takes; refuses if not. */
+static bool
+check_shape(struct mon_job *job, const struct mg_operation *op)
+{
+	char text[300];
+
+	if (op == NULL || op->argc == 0) {
+		if ((job->flags & MG_RUN_GRANT_ONLY) != 0)
+			return true;
+		snprintf(
+		    text, sizeof(text), "%s is not a command", job->operation);
+		refuse_request(
+		    job, text, "ask for a grant with: modelgate request");
+		return false;
+	}
+	if (op->takes_model && job->model[0] == '\0')
+		snprintf(
+		    text, sizeof(text), "%s needs a model", job->operation);
+	else if (op->takes_version && job->version[0] == '\0')
+		snprintf(text, sizeof(text), "%s needs MODEL@VERSION",
+		    job->operation);
+	else if (!op->takes_args && job->nargs > 0)
+		snprintf(text, sizeof(text), "%s takes no arguments",
+		    job->operation);
+	else
+		return true;
+	refuse_request(job, text, "");
+	return false;
+}
+
+static bool
+check_limits(struct mon_job *job)
+{
+	struct mon *m = job->m;
+	char text[128];
+
+	if (mg_state_live_count(m->state) >= m->conf.pending_max) {
+		job_refuse(job, MG_WHY_LIMIT, "",
+		    "this host has as many open requests as it may have", "");
+		return false;
+	}
+	if (mg_state_live_count_of(m->state, job->user) >=
+	    m->conf.pending_per_user) {
+		snprintf(text, sizeof(text),
+		    "you have %u open requests and grants",
+		    m->conf.pending_per_user);
+		job_refuse(job, MG_WHY_LIMIT, "", text,
+		    "cancel some: modelgate requests, modelgate cancel ID");
+		return false;
+	}
+	return true;
+}
+
+static bool
+expand(struct mon_job *job, const struct mg_operation *op)
+{
+	struct mg_expand x = {.user = job->user,
+	    .model = job->model,
+	    .version = job->version,
+	    .args = (const char *const *)job->args,
+	    .nargs = job->nargs};
+	const char *what = NULL;
+	char text[200];
+	enum mg_err r;
+
+	if (op == NULL)
+		return true;
+	r = mg_operation_argv(
+	    op, &x, job->argv, MON_ARGV_MAX, &job->argc, &what);
+	if (r == MG_ERR_OK) {
+		r = mg_operation_artifact(
+		    op, &x, job->artifact, sizeof(job->artifact));
+		if (r == MG_ERR_NOENT)
+			r = MG_ERR_OK;
+	}
+	if (r == MG_ERR_OK)
+		return true;
+	snprintf(text, sizeof(text), "the command of %s cannot be made: %s%s%s",
+	    job->operation, mg_err_str(r), what != NULL ? ": " : "",
+	    mon_or_empty(what));
+	refuse_request(job, text, "");
+	return false;
+}
+
+static void job_digest(struct mon_job *job);
+static void job_file(struct mon_job *job);
+
+static void
+job_decide(struct mon_job *job)
+{
+	const struct mg_operation *op;
+	struct mg_verdict *v = &job->verdict;
+
+	decide(job, v);
+	if (v->kind == MG_VERDICT_DENY) {
+		refuse_by_policy(job, v);
+		return;
+	}
+	op = mg_policy_operation(job->m->policy, job->operation);
+	if (!check_shape(job, op) || !check_limits(job) || !expand(job, op))
+		return;
+	if (v->mfa && (job->flags & MG_RUN_CAN_PROMPT) == 0) {
+		char rule[512];
+
+		rule_text(v, rule, sizeof(rule));
+		job_refuse(job, MG_WHY_MFA_NEEDED, rule,
+		    "a second factor is needed, and there is no terminal "
+		    "to ask for it",
+		    "file it at a terminal first: modelgate request; then "
+		    "run it here");
+		return;
+	}
+	if (job->artifact[0] != '\0')
+		job_digest(job);
+	else
+		job_file(job);
+}
+
+/* ---- the artifact ---- */
+
+static void
+digest_failed(struct mon_job *job, const char *text)
+{
+	char full[1024];
+
+	snprintf(full, sizeof(full), "artifact %s: %s", job->artifact, text);
+	job_refuse(job, MG_WHY_ARTIFACT_MISSING, "", full, "");
+}
+
+static void
+digest_frame(void *arg, struct mg_frame *f)
+{
+	struct mon_job *job = arg;
+	struct mg_digest_ans a;
+	char text[600];
+	bool ok;
+
+	ok = f->op == MG_MSG_DIGEST_ANS &&
+	     mg_frame_decode(f, &a, sizeof(a)) == MG_ERR_OK;
+	snprintf(text, sizeof(text), "%s",
+	    ok && a.text[0] != '\0' ? a.text : "digest failed");
+	if (ok)
+		snprintf(job->digest, sizeof(job->digest), "%s", a.digest);
+	ok = ok && a.ok;
+	mg_timer_clear(job->m->loop, &job->timer);
+	mon_proc_stop(&job->digest_proc); /* f is gone from here on */
+	job->on_digest(job, ok, text);
+}
+
+static void
+digest_ended(void *arg, int status)
+{
+	struct mon_job *job = arg;
+
+	(void)status;
+	mg_timer_clear(job->m->loop, &job->timer);
+	job->on_digest(job, false, "the verifier ended");
+}
+
+static void
+digest_late(void *arg)
+{
+	struct mon_job *job = arg;
+
+	mon_proc_stop(&job->digest_proc);
+	job->on_digest(job, false, "it took too long to read");
+}
+
+void
+mon_job_digest(struct mon_job *job, const char *path,
+    void (*fn)(struct mon_job *job, bool ok, const char *text))
+{
+	static const struct mg_file_rule any = {.any_owner = true};
+	struct mg_digest_req q = {.max_bytes = job->m->conf.artifact_max};
+	char why[512];
+	enum mg_err r;
+	int fd;
+
+	job->on_digest = fn;
+	job->digest[0] = '\0';
+	r = mg_file_open(path, O_DIRECTORY, &any, &fd, why, sizeof(why));
+	if (r != MG_ERR_OK) {
+		fn(job, false, why);
+		return;
+	}
+	job->digest_proc.on_frame = digest_frame;
+	job->digest_proc.on_end = digest_ended;
+	job->digest_proc.arg = job;
+	r = mon_proc_start(&job->digest_proc, job->m, "mg-verify", "digest",
+	    NULL, MG_ROLE_VERIFY, NULL, 0);
+	if (r == MG_ERR_OK)
+		r = mon_port_send_fds(
+		    &job->digest_proc.port, 1, MG_MSG_DIGEST_REQ, &q, &fd, 1);
+	close(fd);
+	if (r != MG_ERR_OK) {
+		mon_proc_stop(&job->digest_proc);
+		fn(job, false, "the verifier cannot be started");
+		return;
+	}
+	mon_timer_set(job->m, &job->timer,
+	    mg_time_boot_ms() + MON_DIGEST_DEADLINE_MS, digest_late, job);
+}
+
+static void
+digest_filed(struct mon_job *job, bool ok, const char *text)
+{
+	if (job->client == NULL)
+		mon_job_free(job);
+	else if (ok)
+		job_file(job);
+	else
+		digest_failed(job, text);
+}
+
+static void
+job_digest(struct mon_job *job)
+{
+	mon_job_digest(job, job->artifact, digest_filed);
+}
+
+/* ---- filing ---- */
+
+static void
+put_need(struct mg_json *j, const struct mg_verdict *v)
+{
+	char count[16];
+	size_t i;
+
+	mg_json_arr(j, "need");
+	for (i = 0; i < v->nslots; i++) {
+		snprintf(count, sizeof(count), "%u", v->slots[i].count);
+		mg_json_str(j, NULL, v->slots[i].role);
+		mg_json_str(j, NULL, count);
+	}
+	mg_json_arr_end(j);
+}
+
+static void
+put_rules(struct mg_json *j, const struct mg_verdict *v)
+{
+	char text[600];
+	size_t i;
+
+	mg_json_arr(j, "rules");
+	for (i = 0; i < v->nrules; i++) {
+		snprintf(text, sizeof(text), "%s (%s)", v->rules[i].name,
+		    v->rules[i].where);
+		mg_json_str(j, NULL, text);
+	}
+	mg_json_arr_end(j);
+}
+
+static void
+put_request(struct mon_job *job, struct mg_json *j, const char *nonce)
+{
+	const struct mg_operation *op;
+	const struct mg_verdict *v = &job->verdict;
+	int64_t lasts = v->lasts_ms, start = v->start_within_ms;
+	char rule[512];
+
+	op = mg_policy_operation(job->m->policy, job->operation);
+	if (job->for_ms > 0 && job->for_ms < lasts)
+		lasts = job->for_ms;
+	/* A grant to use later may be begun at any time while it lasts. */
+	if ((job->flags & MG_RUN_GRANT_ONLY) != 0 || start > lasts)
+		start = lasts;
+	rule_text(v, rule, sizeof(rule));
+	mg_json_str(j, "uuid", job->uuid);
+	mg_json_str(j, "user", job->user);
+	mg_json_int(j, "uid", job->uid);
+	mg_json_int(j, "ses", job->ses);
+	mg_json_str(j, "tty", job->tty);
+	mg_json_str(j, "origin", job->origin);
+	mg_json_str(j, "operation", job->operation);
+	mg_json_str(j, "model", job->model);
+	mg_json_str(j, "version", job->version);
+	mg_json_strv(j, "args", (const char *const *)job->args, job->nargs);
+	mg_json_strv(j, "argv", (const char *const *)job->argv, job->argc);
+	mg_json_str(j, "run_as", op == NULL ? "" : mon_or_empty(op->run_as));
+	mg_json_str(j, "cwd", op == NULL || op->cwd == NULL ? "/" : op->cwd);
+	mg_json_str(j, "artifact", job->artifact);
+	mg_json_str(j, "digest", job->digest);
+	mg_json_str(j, "reason", job->reason);
+	mg_json_str(j, "ticket", job->ticket);
+	mg_json_str(j, "policy", mg_policy_digest(job->m->policy));
+	mg_json_str(j, "nonce", nonce);
+	mg_json_str(j, "rule", rule);
+	put_rules(j, v);
+	put_need(j, v);
+	mg_json_bool(j, "mfa", v->mfa);
+	mg_json_bool(j, "grant_only", (job->flags & MG_RUN_GRANT_ONLY) != 0);
+	mg_json_int(j, "approve_ms", v->approve_within_ms);
+	mg_json_int(j, "start_ms", start);
+	mg_json_int(j, "lasts_ms", lasts);
+	mg_json_int(j, "uses", v->uses);
+}
+
+static void job_filed(void *arg, enum mg_why why);
+
+static void
+job_file(struct mon_job *job)
+{
+	struct mon_txn *t;
+	struct mg_json *j;
+	char nonce[33];
+
+	if (!new_uuid(job->m, job->uuid) ||
+	    mg_random_hex(nonce, 16) != MG_ERR_OK) {
+		job_refuse(job, MG_WHY_INTERNAL, "", "", "");
+		return;
+	}
+	t = mon_txn_begin(job->m);
+	j = mon_rec_begin(t, "request");
+	put_request(job, j, nonce);
+	mon_rec_end(t);
+	if (job->verdict.kind == MG_VERDICT_ALLOW) { /* Rule 3 */
+		j = mon_rec_begin(t, "grant");
+		mg_json_str(j, "uuid", job->uuid);
+		mon_rec_end(t);
+	}
+	mon_txn_commit(t, job_filed, job);
+}
+
+static void req_arm(struct mon *m, struct mg_req *req);
+
+/* The body must be renderable: what cannot be shown whole, cannot run. */
+static bool
+body_fits(struct mon *m, struct mg_req *req)
+{
+	struct mg_buf b;
+	bool ok;
+
+	mg_buf_init(&b, MG_TEXT_MAX);
+	ok = mon_req_body(m, req, &b);
+	mg_buf_fini(&b);
+	return ok;
+}
+
+static void job_factor(struct mon_job *job);
+static void job_wait(struct mon_job *job, const char *note);
+static void job_granted(struct mon_job *job);
+
+static void
+job_filed(void *arg, enum mg_why why)
+{
+	struct mon_job *job = arg;
+	struct mon *m = job->m;
+	struct mg_req *req = mg_state_find(m->state, job->uuid);
+
+	if (why != MG_WHY_NONE || req == NULL) {
+		/* Durable but not audited: taken back (mon_commit, Rule 3) */
+		if (req != NULL)
+			mon_req_end(m, req,
+			    req->live.state == MG_REQ_GRANTED ? MG_REQ_REVOKED
+							      : MG_REQ_DENIED,
+			    why, "");
+		mon_reply_refused(job->client, why, "", "", "", "");
+		mon_job_free(job);
+		return;
+	}
+	job->req = req;
+	mon_req_rt(req)->job = job;
+	req_arm(m, req);
+	mg_log(MG_EVT_REQUEST, "req=%s user=%s op=%s model=%s version=%s",
+	    req->code, req->user, req->operation, req->model, req->version);
+	if (!body_fits(m, req)) {
+		mon_req_end(m, req,
+		    req->live.state == MG_REQ_GRANTED ? MG_REQ_REVOKED
+						      : MG_REQ_DENIED,
+		    MG_WHY_BAD_REQUEST, "");
+		return;
+	}
+	if (req->live.state == MG_REQ_GRANTED)
+		job_granted(job);
+	else if (req->mfa)
+		job_factor(job);
+	else
+		job_wait(job, "");
+}
+
+/* ---- the second factor ---- */
+
+static void
+factor_answered(void *arg, enum mg_why why, const char *text)
+{
+	struct mon_job *job = arg;
+	struct mg_req *req = job->req;
+
+	job->waiting = false;
+	if (req == NULL) {
+		mon_job_free(job);
+		return;
+	}
+	if (why == MG_WHY_NONE) {
+		job_wait(job, "");
+		return;
+	}
+	if (why == MG_WHY_MFA_FAILED && job->client != NULL &&
+	    ++job->tries < MFA_TRIES_PER_REQUEST && mg_req_is_live(req)) {
+		struct mg_auth_info info = {.is_error = true, .text = text};
+
+		mon_reply(job->client, MG_MSG_AUTH_INFO, &info);
+		job_factor(job);
+		return;
+	}
+	if (mg_req_is_live(req))
+		mon_req_end(job->m, req, MG_REQ_DENIED, why, job->user);
+	else
+		mon_job_free(job);
+}
+
+static void
+job_factor(struct mon_job *job)
+{
+	struct mg_req *req = job->req;
+	char what[300], about[511];
+
+	if (job->client == NULL) {
+		/* Nobody is left to answer; it times out, or its requester
+		 * comes back. */
+		mon_job_free(job);
+		return;
+	}
+	subject(req->operation, req->model, req->version, what, sizeof(what));
+	snprintf(about, sizeof(about), "%s on %s", what, job->m->conf.host);
+	mon_auth_check(job->client, job->user, job->uid, "run", about,
+	    req->uuid, factor_answered, job);
+}
+
+/* ---- waiting for approvals ---- */
+
+/* The verdict of today for a request; false when it is no longer allowed. */
+static bool
+today(struct mon *m, const struct mg_req *req, struct mg_verdict *v)
+{
+	struct mg_ask ask;
+
+	mon_req_ask(m, req, &ask);
+	mg_policy_decide(m->policy, &ask, v);
+	return v->kind != MG_VERDICT_DENY;
+}
+
+static void
+quorum(struct mon *m, const struct mg_req *req, const struct mg_verdict *v,
+    struct mg_quorum *q)
+{
+	const char *names[MG_APPROVALS_MAX];
+	size_t n = mon_req_approvers(req, names, MG_APPROVALS_MAX);
+
+	mg_policy_quorum(m->policy, v, mon_people(m), req->user, names, n,
+	    mg_time_wall_ms(), q);
+}
+
+static void
+list_candidates(struct mon *m, const struct mg_req *req, const char *role,
+    char *out, size_t size)
+{
+	const char *names[64];
+	size_t n, i, used = 0;
+
+	n = mg_policy_role_members(
+	    m->policy, mon_people(m), role, mg_time_wall_ms(), names, 64);
+	if (n > 64)
+		n = 64;
+	out[0] = '\0';
+	for (i = 0; i < n; i++) {
+		if (strcmp(names[i], req->user) == 0)
+			continue;
+		if (used + strlen(names[i]) + 2 > size)
+			break;
+		used += (size_t)snprintf(out + used, size - used, "%s%s",
+		    used > 0 ? "," : "", names[i]);
+	}
+}
+
+void
+mon_req_need(struct mon *m, const struct mg_req *req, struct mon_need *s)
+{
+	struct mg_verdict v;
+	struct mg_quorum q;
+	const char *names[MG_APPROVALS_MAX];
+	size_t i, n;
+
+	memset(s, 0, sizeof(*s));
+	if (!today(m, req, &v))
+		return;
+	quorum(m, req, &v, &q);
+	for (i = 0; i < v.nslots && i < 16; i++) {
+		char *count = s->text[i], *cand = s->text[i] + 12;
+
+		snprintf(count, 12, "%u", v.slots[i].count);
+		list_candidates(m, req, v.slots[i].role, cand, 512);
+		s->need[s->nneed++] = v.slots[i].role;
+		s->need[s->nneed++] = count;
+		s->need[s->nneed++] = cand;
+	}
+	n = mon_req_approvers(req, names, MG_APPROVALS_MAX);
+	for (i = 0; i < n && s->nagreed + 2 <= 32; i++) {
+		if (q.fills[i] < 0)
+			continue;
+		s->agreed[s->nagreed++] = v.slots[q.fills[i]].role;
+		s->agreed[s->nagreed++] = names[i];
+	}
+}
+
+static void
+tell_pending(struct mon_job *job, const char *note)
+{
+	struct mg_req *req = job->req;
+	struct mg_pending msg = {.uuid = req->uuid,
+	    .code = req->code,
+	    .mfa = req->mfa && !req->live.mfa_done,
+	    .digest = req->digest,
+	    .hub = job->m->conf.hub_address,
+	    .note = note};
+	struct mon_need *s;
+	int64_t left = req->live.approve_by_bt - mg_time_boot_ms();
+
+	if (job->client == NULL)
+		return;
+	if ((s = calloc(1, sizeof(*s))) == NULL)
+		return;
+	mon_req_need(job->m, req, s);
+	memcpy(msg.need, s->need, sizeof(s->need));
+	msg.need_n = s->nneed;
+	memcpy(msg.agreed, s->agreed, sizeof(s->agreed));
+	msg.agreed_n = s->nagreed;
+	msg.left_ms = left > 0 ? (uint64_t)left : 0;
+	mon_reply(job->client, MG_MSG_PENDING, &msg);
+	free(s);
+}
+
+/* The request goes on without needing this job, which may wait for it. */
+static void
+job_wait(struct mon_job *job, const char *note)
+{
+	struct mon *m = job->m;
+	struct mg_req *req = job->req;
+	bool no_wait = (job->flags & MG_RUN_NO_WAIT) != 0;
+
+	job->waiting = true;
+	if (job->client == NULL) {
+		mon_job_free(job);
+		mon_req_advance(m, req);
+		return;
+	}
+	tell_pending(job, note);
+	if (no_wait && req->nneed > 0) {
+		mon_reply_done(job->client, "filed");
+		mon_job_free(job);
+	}
+	mon_req_advance(m, req);
+}
+
+static void
+job_continue_own(struct mon_job *job, struct mg_req *req)
+{
+	struct mon_req_rt *rt = mon_req_rt(req);
+
+	snprintf(job->uuid, sizeof(job->uuid), "%s", req->uuid);
+	if (req->live.state == MG_REQ_GRANTED) {
+		job->req = req;
+		job_granted(job);
+		return;
+	}
+	if (rt->job != NULL) {
+		job->req = req;
+		tell_pending(job, "it is waited for in another terminal");
+		mon_reply_done(job->client, "filed already");
+		job->req = NULL;
+		mon_job_free(job);
+		return;
+	}
+	job->req = req;
+	rt->job = job;
+	if (req->mfa && !req->live.mfa_done)
+		job_factor(job);
+	else
+		job_wait(job, "filed earlier");
+}
+
+/* ---- the grant ---- */
+
+/* A request named across an asynchronous step. */
+struct handle {
+	struct mon *m;
+	char uuid[MG_UUID_STR];
+	enum mg_why why;
+};
+
+static struct handle *
+handle_new(struct mon *m, const struct mg_req *req)
+{
+	struct handle *h;
+
+	if ((h = calloc(1, sizeof(*h))) == NULL)
+		mg_fatal("out of memory");
+	h->m = m;
+	memcpy(h->uuid, req->uuid, sizeof(h->uuid));
+	return h;
+}
+
+static void
+granted(void *arg, enum mg_why why)
+{
+	struct handle *h = arg;
+	struct mon *m = h->m;
+	struct mg_req *req = mg_state_find(m->state, h->uuid);
+	struct mon_job *job;
+
+	free(h);
+	if (req == NULL)
+		return;
+	mon_req_rt(req)->granting = false;
+	if (why != MG_WHY_NONE) {
+		if (req->live.state == MG_REQ_GRANTED)
+			mon_req_end(m, req, MG_REQ_REVOKED, why, "");
+		else if (req->live.state == MG_REQ_PENDING)
+			mon_req_end(m, req, MG_REQ_DENIED, why, "");
+		return;
+	}
+	if (req->live.state != MG_REQ_GRANTED)
+		return;
+	mg_log(MG_EVT_GRANT, "req=%s user=%s op=%s model=%s", req->code,
+	    req->user, req->operation, req->model);
+	req_arm(m, req);
+	mon_hub_state(m, req);
+	if ((job = mon_req_rt(req)->job) != NULL) {
+		job->waiting = false;
+		job_granted(job);
+	}
+}
+
+/* Whether the command is still the one that was approved. */
+static bool
+same_command(struct mon *m, const struct mg_req *req)
+{
+	const struct mg_operation *op;
+	char *argv[MON_ARGV_MAX + 1] = {NULL}, artifact[1024] = "";
+	struct mg_expand x = {.user = req->user,
+	    .model = req->model,
+	    .version = req->version,
+	    .args = req->args,
+	    .nargs = req->nargs};
+	const char *what;
+	size_t argc = 0, i;
+	bool same;
+
+	op = mg_policy_operation(m->policy, req->operation);
+	if (op == NULL || op->argc == 0)
+		return req->argc == 0;
+	if (mg_operation_argv(op, &x, argv, MON_ARGV_MAX, &argc, &what) !=
+	    MG_ERR_OK)
+		return false;
+	(void)!mg_operation_artifact(op, &x, artifact, sizeof(artifact));
+	same = argc == req->argc &&
+	       strcmp(mon_or_empty(op->run_as), req->run_as) == 0 &&
+	       strcmp(op->cwd == NULL ? "/" : op->cwd, req->cwd) == 0 &&
+	       strcmp(artifact, req->artifact) == 0;
+	for (i = 0; i < argc; i++) {
+		same = same && strcmp(argv[i], req->argv[i]) == 0;
+		free(argv[i]);
+	}
+	return same;
+}
+
+enum mg_why
+mon_req_recheck(struct mon *m, const struct mg_req *req)
+{
+	struct mg_verdict v;
+	struct mg_quorum q;
+
+	if (!today(m, req, &v) || !same_command(m, req)) /* Rule 1 */
+		return MG_WHY_POLICY_CHANGED;
+	if (v.mfa && !req->live.mfa_done)
+		return MG_WHY_POLICY_CHANGED;
+	quorum(m, req, &v, &q);
+	return v.nslots > 0 && !q.satisfied ? MG_WHY_APPROVAL_NEEDED
+					    : MG_WHY_NONE;
+}
+
+static void
+grant_checked(void *arg)
+{
+	struct handle *h = arg;
+	struct mon *m = h->m;
+	struct mg_req *req = mg_state_find(m->state, h->uuid);
+	struct mon_txn *t;
+	struct mg_json *j;
+	enum mg_why why;
+
+	if (req == NULL || req->live.state != MG_REQ_PENDING) {
+		if (req != NULL)
+			mon_req_rt(req)->granting = false;
+		free(h);
+		return;
+	}
+	why =
+	    is_overdue(req) ? MG_WHY_APPROVE_TIMEOUT : mon_req_recheck(m, req);
+	if (why != MG_WHY_NONE) {
+		mon_req_rt(req)->granting = false;
+		free(h);
+		/* A quorum that is no longer one waits for another approver;
+		 * the rest is final. */
+		if (why == MG_WHY_APPROVE_TIMEOUT)
+			mon_req_end(m, req, MG_REQ_TIMEDOUT, why, "");
+		else if (why != MG_WHY_APPROVAL_NEEDED)
+			mon_req_end(m, req, MG_REQ_DENIED, why, "");
+		return;
+	}
+	t = mon_txn_begin(m);
+	j = mon_rec_begin(t, "grant");
+	mg_json_str(j, "uuid", req->uuid);
+	mon_rec_end(t);
+	mon_txn_commit(t, granted, h);
+}
+
+void
+mon_req_fetch_names(
+    struct mon *m, const struct mg_req *req, const char **out, size_t *np)
+{
+	size_t n;
+
+	(void)m;
+	n = mon_req_approvers(req, out, MG_APPROVALS_MAX);
+	out[n++] = req->user;
+	if (req->run_as[0] != '\0')
+		out[n++] = req->run_as;
+	*np = n;
+}
+
+void
+mon_req_advance(struct mon *m, struct mg_req *req)
+{
+	struct mon_req_rt *rt = mon_req_rt(req);
+	const char *names[MG_APPROVALS_MAX + 2];
+	struct mg_verdict v;
+	struct mg_quorum q;
+	struct handle *h;
+	size_t n;
+
+	if (req->live.state != MG_REQ_PENDING || rt->granting ||
+	    (req->mfa && !req->live.mfa_done))
+		return;
+	if (!today(m, req, &v)) {
+		mon_req_end(m, req, MG_REQ_DENIED, MG_WHY_POLICY_CHANGED, "");
+		return;
+	}
+	quorum(m, req, &v, &q);
+	if (v.nslots > 0 && !q.satisfied) {
+		if (!rt->at_hub)
+			mon_hub_put(m, req);
+		else
+			mon_hub_state(m, req);
+		if (rt->job != NULL && rt->job->waiting)
+			tell_pending(rt->job, "");
+		return;
+	}
+	mon_req_fetch_names(m, req, names, &n);
+	h = handle_new(m, req);
+	rt->granting = true;
+	if (mon_people_fetch(m, names, n, MG_PROC_UNSET, grant_checked, h) ==
+	    MG_ERR_OK)
+		return;
+	rt->granting = false;
+	free(h);
+	mon_req_end(m, req, MG_REQ_DENIED, MG_WHY_INTERNAL, "");
+}
+
+/* The request of the job is granted: run it, or say so. */
+static void
+job_granted(struct mon_job *job)
+{
+	struct mg_req *req = job->req;
+	struct mon_req_rt *rt = mon_req_rt(req);
+	int64_t left = req->live.ends_bt - mg_time_boot_ms();
+	struct mg_granted msg = {.uuid = req->uuid,
+	    .code = req->code,
+	    .left_ms = left > 0 ? (uint64_t)left : 0,
+	    .uses = req->uses == 0 ? 0 : req->uses - req->live.used,
+	    .text = ""};
+
+	if (rt->job == job)
+		rt->job = NULL;
+	if (job->client == NULL) {
+		mon_job_free(job);
+		return;
+	}
+	if ((job->flags & MG_RUN_GRANT_ONLY) != 0) {
+		mon_reply(job->client, MG_MSG_GRANTED, &msg);
+		mon_reply_done(job->client, "granted");
+		mon_job_free(job);
+		return;
+	}
+	mon_run_start(job, req);
+}
+
+/* ---- the end ---- */
+
+static void
+on_deadline(void *arg)
+{
+	struct handle *h = arg;
+	struct mon *m = h->m;
+	struct mg_req *req = mg_state_find(m->state, h->uuid);
+	int64_t now = mg_time_boot_ms();
+
+	free(h);
+	if (req == NULL)
+		return;
+	mon_req_rt(req)->timer.arg = NULL;
+	if (!mg_req_is_live(req) || !is_overdue(req)) {
+		req_arm(m, req);
+		return;
+	}
+	if (req->live.state == MG_REQ_PENDING)
+		mon_req_end(
+		    m, req, MG_REQ_TIMEDOUT, MG_WHY_APPROVE_TIMEOUT, "");
+	else
+		mon_req_end(m, req, MG_REQ_EXPIRED,
+		    req->live.ends_bt <= now ? MG_WHY_EXPIRED
+					     : MG_WHY_START_TIMEOUT,
+		    "");
+}
+
+static void
+disarm(struct mon *m, struct mg_req *req)
+{
+	struct mon_req_rt *rt = mon_req_rt(req);
+
+	if (rt->timer.slot == 0)
+		return;
+	mg_timer_clear(m->loop, &rt->timer);
+	free(rt->timer.arg);
+	rt->timer.arg = NULL;
+}
+
+static void
+req_arm(struct mon *m, struct mg_req *req)
+{
+	int64_t at;
+
+	disarm(m, req);
+	if (!mg_req_is_live(req))
+		return;
+	if (req->live.state == MG_REQ_PENDING)
+		at = req->live.approve_by_bt;
+	else if (req->live.used == 0 &&
+		 req->live.start_by_bt < req->live.ends_bt)
+		at = req->live.start_by_bt;
+	else
+		at = req->live.ends_bt;
+	mon_timer_set(
+	    m, &mon_req_rt(req)->timer, at, on_deadline, handle_new(m, req));
+}
+
+/* What a client that waits is told when its request ends. */
+static void
+tell_end(struct mon *m, struct mg_req *req, enum mg_why why)
+{
+	struct mon_job *job = mon_req_rt(req)->job;
+	char text[700], what[300];
+	size_t i;
+
+	(void)m;
+	if (job == NULL)
+		return;
+	subject(req->operation, req->model, req->version, what, sizeof(what));
+	snprintf(text, sizeof(text), "%s: %s", what, mg_why_sentence(why));
+	for (i = 0; why == MG_WHY_APPROVER_DENIED && i < req->live.napprovals;
+	     i++)
+		if (!req->live.approvals[i].approve)
+			snprintf(text, sizeof(text), "%s: %s said no: %s", what,
+			    req->live.approvals[i].approver,
+			    req->live.approvals[i].note);
+	mon_reply_refused(job->client, why, req->code, req->rule, text, "");
+	mon_job_free(job);
+}
+
+static void
+ended(void *arg, enum mg_why failed)
+{
+	struct handle *h = arg;
+	struct mon *m = h->m;
+	struct mg_req *req = mg_state_find(m->state, h->uuid);
+	enum mg_why why = h->why;
+
+	free(h);
+	if (req == NULL)
+		return;
+	/* The effect of an end is that things stop: that does not wait for a
+	 * record that cannot be written. The record is tried again. */
+	mon_run_kill_all(m, req, why);
+	if (failed != MG_WHY_NONE && mg_req_is_live(req)) {
+		disarm(m, req);
+		mon_timer_set(m, &mon_req_rt(req)->timer,
+		    mg_time_boot_ms() + RETRY_END_MS, on_deadline,
+		    handle_new(m, req));
+	} else {
+		disarm(m, req);
+		mg_log(MG_EVT_END, "req=%s user=%s state=%s why=%s", req->code,
+		    req->user, mg_req_state_word(req->live.state),
+		    mg_why_word(why));
+	}
+	mon_hub_state(m, req);
+	tell_end(m, req, why);
+}
+
+void
+mon_req_end(struct mon *m, struct mg_req *req, enum mg_req_state to,
+    enum mg_why why, const char *by)
+{
+	struct handle *h;
+	struct mon_txn *t;
+	struct mg_json *j;
+
+	if (!mg_req_may_go(req->live.state, to))
+		return; /* two ends in one round: the first counts */
+	h = handle_new(m, req);
+	h->why = why;
+	t = mon_txn_begin(m);
+	j = mon_rec_begin(t, "end");
+	mg_json_str(j, "uuid", req->uuid);
+	mg_json_str(j, "state", mg_req_state_word(to));
+	mg_json_str(j, "why", mg_why_word(why));
+	mg_json_str(j, "by", by);
+	mon_rec_end(t);
+	mon_txn_commit(t, ended, h);
+}
+
+void
+mon_req_resume(struct mon *m)
+{
+	struct mg_req *req;
+
+	for (req = mg_state_live(m->state); req != NULL; req = req->next) {
+		req_arm(m, req);
+		if (req->live.state == MG_REQ_PENDING)
+			mon_req_advance(m, req);
+	}
+}
+
+void
+mon_req_released(void *arg, struct mg_req *req)
+{
+	struct mon *m = arg;
+	struct mon_req_rt *rt = req->runtime;
+
+	if (rt == NULL)
+		return;
+	disarm(m, req);
+	if (rt->job != NULL)
+		rt->job->req = NULL;
+	mon_run_req_gone(rt);
+	free(rt);
+	req->runtime = NULL;
+}
+
+/* ---- the signed text ---- */
+
+bool
+mon_req_body(struct mon *m, const struct mg_req *req, struct mg_buf *b)
+{
+	struct mg_text_body body = {.uuid = req->uuid,
+	    .code = req->code,
+	    .host = m->conf.host,
+	    .host_key = m->host_key_fp,
+	    .requester = req->user,
+	    .uid = req->uid,
+	    .session = req->ses,
+	    .origin = req->origin[0] != '\0' ? req->origin : req->tty,
+	    .operation = req->operation,
+	    .model = req->model,
+	    .version = req->version,
+	    .artifact = req->digest,
+	    .argv = req->argv,
+	    .argc = req->argc,
+	    .run_as = req->run_as,
+	    .lasts_ms = req->lasts_ms,
+	    .reason = req->reason,
+	    .ticket = req->ticket,
+	    .policy = req->policy,
+	    .requested_ms = req->filed_ms,
+	    .nonce = req->nonce};
+
+	return mg_text_put_body(b, &body) == MG_ERR_OK;
+}

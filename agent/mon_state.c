@@ -1,0 +1,946 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The fold over the ledger.
+ *
+ * Rules
+ * 1. One transition table; a record that asks for a transition which is not
+ *    in it does not fit the ledger.
+ * 2. Deadlines are kept on the boot clock. Across a reboot they are carried
+ *    by what was left, less the time that the wall clock says has passed;
+ *    a wall clock that went backwards ends everything that had a deadline:
+ *    a stepped clock may shorten a grant, never lengthen it.
+ * 3. Until mg_state_commit() every change can be undone: a record that did
+ *    not become durable never happened.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "mg_time.h"
+#include "mon_state.h"
+
+#define BUCKETS 4096
+#define ARENA_CHUNK 2048
+
+struct mg_arena_chunk {
+	struct mg_arena_chunk *next;
+	size_t used, size;
+	char data[];
+};
+
+struct undo {
+	struct undo *next;
+	void *target; /* NULL: a new request */
+	struct mg_req *req;
+	size_t size;
+	char copy[];
+};
+
+struct list {
+	struct mg_req *first, *last;
+	size_t n;
+};
+
+struct mg_state {
+	struct mg_req *buckets[BUCKETS];
+	struct list live, ended;
+	struct mg_session *sessions;
+	struct mg_factor *factors;
+	char boot[40];
+	int64_t last_bt, last_wall;
+	struct undo *undo;
+	void (*free_hook)(void *arg, struct mg_req *req);
+	void *free_arg;
+};
+
+static const char *const state_words[] = {
+    [MG_REQ_NONE] = "none",
+    [MG_REQ_PENDING] = "pending",
+    [MG_REQ_GRANTED] = "granted",
+    [MG_REQ_USED] = "used",
+    [MG_REQ_EXPIRED] = "expired",
+    [MG_REQ_REVOKED] = "revoked",
+    [MG_REQ_DENIED] = "denied",
+    [MG_REQ_CANCELLED] = "cancelled",
+    [MG_REQ_TIMEDOUT] = "timedout",
+};
+
+/* Rule 1: all that may happen. */
+static const bool may_go[MG_REQ_STATE_COUNT][MG_REQ_STATE_COUNT] = {
+    [MG_REQ_NONE] = {[MG_REQ_PENDING] = true, [MG_REQ_DENIED] = true},
+    [MG_REQ_PENDING] = {[MG_REQ_GRANTED] = true,
+	[MG_REQ_DENIED] = true,
+	[MG_REQ_CANCELLED] = true,
+	[MG_REQ_TIMEDOUT] = true},
+    [MG_REQ_GRANTED] = {[MG_REQ_USED] = true,
+	[MG_REQ_EXPIRED] = true,
+	[MG_REQ_REVOKED] = true},
+};
+
+const char *
+mg_req_state_word(enum mg_req_state s)
+{
+	return (size_t)s < MG_REQ_STATE_COUNT ? state_words[s] : "none";
+}
+
+bool
+mg_req_may_go(enum mg_req_state from, enum mg_req_state to)
+{
+	return (size_t)from < MG_REQ_STATE_COUNT &&
+	       (size_t)to < MG_REQ_STATE_COUNT && may_go[from][to];
+}
+
+bool
+mg_req_is_live(const struct mg_req *req)
+{
+	return req->live.state == MG_REQ_PENDING ||
+	       req->live.state == MG_REQ_GRANTED;
+}
+
+static enum mg_req_state
+state_from_word(const char *w)
+{
+	size_t i;
+
+	for (i = 1; i < MG_REQ_STATE_COUNT; i++)
+		if (strcmp(state_words[i], w) == 0)
+			return (enum mg_req_state)i;
+	return MG_REQ_NONE;
+}
+
+/* ---- memory of a request ---- */
+
+static void *
+arena_alloc(struct mg_req *req, size_t n)
+{
+	struct mg_arena_chunk *c = req->arena;
+	size_t size;
+	void *p;
+
+	n = (n + 7) & ~(size_t)7;
+	if (c == NULL || n > c->size - c->used) {
+		size = n > ARENA_CHUNK ? n : ARENA_CHUNK;
+		if ((c = malloc(sizeof(*c) + size)) == NULL)
+			return NULL;
+		c->next = req->arena;
+		c->used = 0;
+		c->size = size;
+		req->arena = c;
+	}
+	p = c->data + c->used;
+	c->used += n;
+	return p;
+}
+
+static const char *
+keep(struct mg_req *req, const char *s)
+{
+	size_t n = strlen(s) + 1;
+	char *p;
+
+	if ((p = arena_alloc(req, n)) != NULL)
+		memcpy(p, s, n);
+	return p;
+}
+
+static bool
+keep_member(struct mg_req *req, const struct mg_rec *rec, const char *key,
+    const char **sp)
+{
+	return (*sp = keep(req, mg_rec_str(rec, key, ""))) != NULL;
+}
+
+static bool
+keep_list(struct mg_req *req, const struct mg_rec *rec, const char *key,
+    const char *const **vp, size_t *np)
+{
+	const char *const *src;
+	const char **v;
+	size_t n, i;
+
+	src = mg_rec_strv(rec, key, &n);
+	*vp = NULL;
+	*np = 0;
+	if (n == 0)
+		return true;
+	if ((v = arena_alloc(req, n * sizeof(*v))) == NULL)
+		return false;
+	for (i = 0; i < n; i++)
+		if ((v[i] = keep(req, src[i])) == NULL)
+			return false;
+	*vp = v;
+	*np = n;
+	return true;
+}
+
+static void
+req_free(struct mg_state *st, struct mg_req *req)
+{
+	struct mg_arena_chunk *c;
+
+	if (req == NULL)
+		return;
+	if (st->free_hook != NULL)
+		st->free_hook(st->free_arg, req);
+	while ((c = req->arena) != NULL) {
+		req->arena = c->next;
+		free(c);
+	}
+	free(req);
+}
+
+/* ---- lists and the hash ---- */
+
+static void
+list_add(struct list *l, struct mg_req *req)
+{
+	req->prev = NULL;
+	req->next = l->first;
+	if (l->first != NULL)
+		l->first->prev = req;
+	else
+		l->last = req;
+	l->first = req;
+	l->n++;
+}
+
+static void
+list_remove(struct list *l, struct mg_req *req)
+{
+	if (req->prev != NULL)
+		req->prev->next = req->next;
+	else
+		l->first = req->next;
+	if (req->next != NULL)
+		req->next->prev = req->prev;
+	else
+		l->last = req->prev;
+	req->prev = req->next = NULL;
+	l->n--;
+}
+
+static size_t
+bucket_of(const char *code)
+{
+	uint32_t h = 2166136261U;
+
+	for (; *code != '\0'; code++)
+		h = (h ^ (unsigned char)*code) * 16777619U;
+	return h % BUCKETS;
+}
+
+static void
+hash_add(struct mg_state *st, struct mg_req *req)
+{
+	struct mg_req **b = &st->buckets[bucket_of(req->code)];
+
+	req->next_hash = *b;
+	*b = req;
+}
+
+static void
+hash_remove(struct mg_state *st, struct mg_req *req)
+{
+	struct mg_req **p = &st->buckets[bucket_of(req->code)];
+
+	while (*p != NULL && *p != req)
+		p = &(*p)->next_hash;
+	if (*p != NULL)
+		*p = req->next_hash;
+}
+
+struct mg_req *
+mg_state_find(const struct mg_state *st, const char *id)
+{
+	char code[MG_CODE_STR];
+	struct mg_uuid u;
+	struct mg_req *req;
+	bool by_uuid = mg_uuid_parse(id, &u) == MG_ERR_OK;
+
+	if (by_uuid)
+		mg_code_from_uuid(&u, code);
+	else if (mg_code_parse(id, code) != MG_ERR_OK)
+		return NULL;
+	for (req = st->buckets[bucket_of(code)]; req != NULL;
+	     req = req->next_hash)
+		if (strcmp(req->code, code) == 0 &&
+		    (!by_uuid || strcasecmp(req->uuid, id) == 0))
+			return req;
+	return NULL;
+}
+
+/* ---- undo (Rule 3) ---- */
+
+static bool
+save(struct mg_state *st, void *target, size_t size, struct mg_req *req)
+{
+	struct undo *u;
+
+	if ((u = malloc(sizeof(*u) + size)) == NULL)
+		return false;
+	u->target = target;
+	u->req = req;
+	u->size = size;
+	if (size > 0)
+		memcpy(u->copy, target, size);
+	u->next = st->undo;
+	st->undo = u;
+	return true;
+}
+
+static bool
+save_live(struct mg_state *st, struct mg_req *req)
+{
+	return save(st, &req->live, sizeof(req->live), req);
+}
+
+/* Forgets the oldest ended requests. One whose run still has processes
+ * stays: its "exit" and "empty" records are yet to come. */
+static void
+forget_old(struct mg_state *st)
+{
+	struct mg_req *req = st->ended.last, *prev;
+
+	for (; req != NULL && st->ended.n > MG_ENDED_MAX; req = prev) {
+		prev = req->prev;
+		if (req->live.nruns > 0)
+			continue;
+		list_remove(&st->ended, req);
+		hash_remove(st, req);
+		req_free(st, req);
+	}
+}
+
+void
+mg_state_commit(struct mg_state *st)
+{
+	struct undo *u;
+
+	while ((u = st->undo) != NULL) {
+		st->undo = u->next;
+		free(u);
+	}
+	forget_old(st);
+}
+
+static void
+undo_one(struct mg_state *st, struct undo *u)
+{
+	bool was_live;
+
+	if (u->target == NULL) {
+		list_remove(
+		    mg_req_is_live(u->req) ? &st->live : &st->ended, u->req);
+		hash_remove(st, u->req);
+		req_free(st, u->req);
+		return;
+	}
+	was_live = u->req != NULL && mg_req_is_live(u->req);
+	memcpy(u->target, u->copy, u->size);
+	if (u->req != NULL && mg_req_is_live(u->req) != was_live) {
+		list_remove(was_live ? &st->live : &st->ended, u->req);
+		list_add(was_live ? &st->ended : &st->live, u->req);
+	}
+}
+
+const void *
+mg_state_mark(const struct mg_state *st)
+{
+	return st->undo;
+}
+
+void
+mg_state_rollback_to(struct mg_state *st, const void *mark)
+{
+	struct undo *u;
+
+	while ((u = st->undo) != NULL && (const void *)u != mark) {
+		st->undo = u->next;
+		undo_one(st, u);
+		free(u);
+	}
+}
+
+/* ---- life ---- */
+
+struct mg_state *
+mg_state_new(void)
+{
+	return calloc(1, sizeof(struct mg_state));
+}
+
+static void
+session_free(struct mg_session *s)
+{
+	free((char *)(uintptr_t)s->user);
+	free(s);
+}
+
+void
+mg_state_free(struct mg_state *st)
+{
+	struct mg_req *req;
+	struct mg_session *s;
+	struct mg_factor *f;
+	struct undo *u;
+
+	if (st == NULL)
+		return;
+	while ((u = st->undo) != NULL) {
+		st->undo = u->next;
+		free(u);
+	}
+	while ((req = st->live.first) != NULL) {
+		list_remove(&st->live, req);
+		req_free(st, req);
+	}
+	while ((req = st->ended.first) != NULL) {
+		list_remove(&st->ended, req);
+		req_free(st, req);
+	}
+	while ((s = st->sessions) != NULL) {
+		st->sessions = s->next;
+		session_free(s);
+	}
+	while ((f = st->factors) != NULL) {
+		st->factors = f->next;
+		free(f->user);
+		free(f);
+	}
+	free(st);
+}
+
+void
+mg_state_set_free_hook(
+    struct mg_state *st, void (*fn)(void *arg, struct mg_req *req), void *arg)
+{
+	st->free_hook = fn;
+	st->free_arg = arg;
+}
+
+/* ---- applying records ---- */
+
+struct apply_ctx {
+	struct mg_state *st;
+	const struct mg_rec *rec;
+	int64_t bt, wall;
+};
+
+static int64_t
+add_capped(int64_t a, int64_t b)
+{
+	return b > INT64_MAX / 4 ? INT64_MAX / 2 : a + b;
+}
+
+static bool
+fill_request(struct mg_req *req, const struct mg_rec *rec)
+{
+	return keep_member(req, rec, "user", &req->user) &&
+	       keep_member(req, rec, "tty", &req->tty) &&
+	       keep_member(req, rec, "origin", &req->origin) &&
+	       keep_member(req, rec, "operation", &req->operation) &&
+	       keep_member(req, rec, "model", &req->model) &&
+	       keep_member(req, rec, "version", &req->version) &&
+	       keep_member(req, rec, "run_as", &req->run_as) &&
+	       keep_member(req, rec, "cwd", &req->cwd) &&
+	       keep_member(req, rec, "artifact", &req->artifact) &&
+	       keep_member(req, rec, "digest", &req->digest) &&
+	       keep_member(req, rec, "reason", &req->reason) &&
+	       keep_member(req, rec, "ticket", &req->ticket) &&
+	       keep_member(req, rec, "policy", &req->policy) &&
+	       keep_member(req, rec, "nonce", &req->nonce) &&
+	       keep_member(req, rec, "rule", &req->rule) &&
+	       keep_member(req, rec, "text", &req->text) &&
+	       keep_member(req, rec, "remedy", &req->remedy) &&
+	       keep_list(req, rec, "args", &req->args, &req->nargs) &&
+	       keep_list(req, rec, "argv", &req->argv, &req->argc) &&
+	       keep_list(req, rec, "need", &req->need, &req->nneed);
+}
+
+static enum mg_err
+new_request(struct apply_ctx *c, enum mg_req_state state, struct mg_req **reqp)
+{
+	const char *uuid = mg_rec_str(c->rec, "uuid", "");
+	struct mg_uuid u;
+	struct mg_req *req;
+
+	*reqp = NULL;
+	if (mg_uuid_parse(uuid, &u) != MG_ERR_OK)
+		return MG_ERR_FORMAT;
+	if (mg_state_find(c->st, uuid) != NULL)
+		return MG_ERR_STATE;
+	if ((req = calloc(1, sizeof(*req))) == NULL)
+		return MG_ERR_NOMEM;
+	mg_uuid_format(&u, req->uuid);
+	mg_code_from_uuid(&u, req->code);
+	if (!fill_request(req, c->rec) || !save(c->st, NULL, 0, req)) {
+		req_free(c->st, req);
+		return MG_ERR_NOMEM;
+	}
+	req->uid = (uint32_t)mg_rec_int(c->rec, "uid", UINT32_MAX);
+	req->ses = (uint32_t)mg_rec_int(c->rec, "ses", UINT32_MAX);
+	req->mfa = mg_rec_bool(c->rec, "mfa");
+	req->grant_only = mg_rec_bool(c->rec, "grant_only");
+	req->lasts_ms = mg_rec_int(c->rec, "lasts_ms", 0);
+	req->approve_ms = mg_rec_int(c->rec, "approve_ms", 0);
+	req->start_ms = mg_rec_int(c->rec, "start_ms", 0);
+	req->uses = (unsigned)mg_rec_int(c->rec, "uses", 1);
+	req->filed_ms = c->wall;
+	req->live.state = state;
+	hash_add(c->st, req);
+	list_add(mg_req_is_live(req) ? &c->st->live : &c->st->ended, req);
+	*reqp = req;
+	return MG_ERR_OK;
+}
+
+static enum mg_err
+apply_request(struct apply_ctx *c)
+{
+	struct mg_req *req;
+	enum mg_err r;
+
+	if ((r = new_request(c, MG_REQ_PENDING, &req)) == MG_ERR_OK)
+		req->live.approve_by_bt = add_capped(c->bt, req->approve_ms);
+	return r;
+}
+
+static enum mg_err
+apply_refused(struct apply_ctx *c)
+{
+	struct mg_req *req;
+	enum mg_err r;
+
+	if ((r = new_request(c, MG_REQ_DENIED, &req)) != MG_ERR_OK)
+		return r;
+	req->live.why = mg_why_from_word(mg_rec_str(c->rec, "why", ""));
+	req->live.ended_ms = c->wall;
+	return MG_ERR_OK;
+}
+
+/* The request that a record is about, saved for undo. */
+static enum mg_err
+subject(struct apply_ctx *c, struct mg_req **reqp)
+{
+	*reqp = mg_state_find(c->st, mg_rec_str(c->rec, "uuid", ""));
+	if (*reqp == NULL)
+		return MG_ERR_STATE;
+	return save_live(c->st, *reqp) ? MG_ERR_OK : MG_ERR_NOMEM;
+}
+
+static enum mg_err
+factor_of(struct mg_state *st, const char *user, struct mg_factor **fp)
+{
+	struct mg_factor *f;
+
+	for (f = st->factors; f != NULL; f = f->next)
+		if (strcmp(f->user, user) == 0)
+			break;
+	if (f == NULL) {
+		if ((f = calloc(1, sizeof(*f))) == NULL)
+			return MG_ERR_NOMEM;
+		if ((f->user = strdup(user)) == NULL) {
+			free(f);
+			return MG_ERR_NOMEM;
+		}
+		f->next = st->factors;
+		st->factors = f;
+	}
+	*fp = f;
+	return save(st, f, sizeof(*f), NULL) ? MG_ERR_OK : MG_ERR_NOMEM;
+}
+
+static int64_t
+lock_ms(unsigned fails)
+{
+	int64_t ms = MG_MFA_LOCK_MS;
+
+	for (; fails > MG_MFA_TRIES && ms < MG_MFA_LOCK_MAX_MS; fails--)
+		ms *= 2;
+	return ms > MG_MFA_LOCK_MAX_MS ? MG_MFA_LOCK_MAX_MS : ms;
+}
+
+static enum mg_err
+apply_mfa(struct apply_ctx *c)
+{
+	const char *user = mg_rec_str(c->rec, "user", "");
+	bool ok = mg_rec_bool(c->rec, "ok");
+	struct mg_factor *f;
+	struct mg_req *req;
+	enum mg_err r;
+
+	if ((r = factor_of(c->st, user, &f)) != MG_ERR_OK)
+		return r;
+	if (ok) {
+		f->fails = 0;
+		f->locked_until_bt = 0;
+	} else if (mg_rec_bool(c->rec, "counts")) {
+		f->fails++;
+		if (f->fails >= MG_MFA_TRIES)
+			f->locked_until_bt = c->bt + lock_ms(f->fails);
+	}
+	if (!ok || !mg_rec_has(c->rec, "uuid"))
+		return MG_ERR_OK;
+	if ((r = subject(c, &req)) != MG_ERR_OK)
+		return r;
+	if (req->live.state != MG_REQ_PENDING)
+		return MG_ERR_STATE;
+	req->live.mfa_done = true;
+	return MG_ERR_OK;
+}
+
+static enum mg_err
+apply_decision(struct apply_ctx *c)
+{
+	struct mg_approval *a;
+	struct mg_req *req;
+	enum mg_err r;
+
+	if ((r = subject(c, &req)) != MG_ERR_OK)
+		return r;
+	if (req->live.state != MG_REQ_PENDING)
+		return MG_ERR_STATE;
+	if (req->live.napprovals == MG_APPROVALS_MAX)
+		return MG_ERR_LIMIT;
+	a = &req->live.approvals[req->live.napprovals];
+	if (!keep_member(req, c->rec, "approver", &a->approver) ||
+	    !keep_member(req, c->rec, "note", &a->note) ||
+	    !keep_member(req, c->rec, "key_fp", &a->key_fp))
+		return MG_ERR_NOMEM;
+	a->approve = strcmp(mg_rec_str(c->rec, "decision", ""), "approve") == 0;
+	a->at_ms = c->wall;
+	req->live.napprovals++;
+	return MG_ERR_OK;
+}
+
+static enum mg_err
+apply_grant(struct apply_ctx *c)
+{
+	struct mg_req *req;
+	enum mg_err r;
+
+	if ((r = subject(c, &req)) != MG_ERR_OK)
+		return r;
+	if (!mg_req_may_go(req->live.state, MG_REQ_GRANTED))
+		return MG_ERR_STATE; /* Rule 1 */
+	req->live.state = MG_REQ_GRANTED;
+	req->live.granted_ms = c->wall;
+	req->live.start_by_bt = add_capped(c->bt, req->start_ms);
+	req->live.ends_bt = add_capped(c->bt, req->lasts_ms);
+	return MG_ERR_OK;
+}
+
+static struct mg_run_state *
+find_run(struct mg_req *req, uint32_t run)
+{
+	size_t i;
+
+	for (i = 0; i < MG_RUNS_MAX; i++)
+		if (req->live.runs[i].run == run)
+			return &req->live.runs[i];
+	return NULL;
+}
+
+static enum mg_err
+apply_run(struct apply_ctx *c)
+{
+	struct mg_run_state *run;
+	struct mg_req *req;
+	enum mg_err r;
+
+	if ((r = subject(c, &req)) != MG_ERR_OK)
+		return r;
+	if (req->live.state != MG_REQ_GRANTED ||
+	    (req->uses != 0 && req->live.used >= req->uses))
+		return MG_ERR_STATE;
+	if ((run = find_run(req, 0)) == NULL)
+		return MG_ERR_LIMIT;
+	run->run = (uint32_t)mg_rec_int(c->rec, "run", 0);
+	run->ses = (uint32_t)mg_rec_int(c->rec, "run_ses", UINT32_MAX);
+	run->exited = false;
+	if (run->run != req->live.used + 1) {
+		run->run = 0;
+		return MG_ERR_STATE;
+	}
+	req->live.used++;
+	req->live.nruns++;
+	return MG_ERR_OK;
+}
+
+static enum mg_err
+apply_exit(struct apply_ctx *c)
+{
+	struct mg_run_state *run;
+	struct mg_req *req;
+	enum mg_err r;
+
+	if ((r = subject(c, &req)) != MG_ERR_OK)
+		return r;
+	run = find_run(req, (uint32_t)mg_rec_int(c->rec, "run", 0));
+	if (run == NULL || run->run == 0 || run->exited)
+		return MG_ERR_STATE;
+	run->exited = true;
+	return MG_ERR_OK;
+}
+
+static enum mg_err
+apply_empty(struct apply_ctx *c)
+{
+	struct mg_run_state *run;
+	struct mg_req *req;
+	enum mg_err r;
+
+	if ((r = subject(c, &req)) != MG_ERR_OK)
+		return r;
+	run = find_run(req, (uint32_t)mg_rec_int(c->rec, "run", 0));
+	if (run == NULL || run->run == 0)
+		return MG_ERR_STATE;
+	memset(run, 0, sizeof(*run));
+	req->live.nruns--;
+	return MG_ERR_OK;
+}
+
+static enum mg_err
+apply_end(struct apply_ctx *c)
+{
+	enum mg_req_state to;
+	struct mg_req *req;
+	enum mg_err r;
+
+	to = state_from_word(mg_rec_str(c->rec, "state", ""));
+	if ((r = subject(c, &req)) != MG_ERR_OK)
+		return r;
+	if (to == MG_REQ_GRANTED || !mg_req_may_go(req->live.state, to))
+		return MG_ERR_STATE; /* Rule 1 */
+	if (!keep_member(req, c->rec, "by", &req->live.ended_by))
+		return MG_ERR_NOMEM;
+	req->live.state = to;
+	req->live.why = mg_why_from_word(mg_rec_str(c->rec, "why", ""));
+	req->live.ended_ms = c->wall;
+	list_remove(&c->st->live, req);
+	list_add(&c->st->ended, req);
+	return MG_ERR_OK;
+}
+
+/* All of a session's strings in one block that begins at s->user. Sessions
+ * are not undone: a line that did not become durable leaves at worst the
+ * description of a session without consequences. */
+static enum mg_err
+apply_session_open(struct apply_ctx *c)
+{
+	static const char *const keys[] = {
+	    "user", "service", "tty", "origin", "key_type", "key_fp"};
+	struct mg_session *s;
+	const char *v[6];
+	size_t i, total = 0;
+	char *p;
+
+	for (i = 0; i < 6; i++) {
+		v[i] = mg_rec_str(c->rec, keys[i], "");
+		total += strlen(v[i]) + 1;
+	}
+	if ((s = calloc(1, sizeof(*s))) == NULL)
+		return MG_ERR_NOMEM;
+	if ((p = malloc(total)) == NULL) {
+		free(s);
+		return MG_ERR_NOMEM;
+	}
+	for (i = 0; i < 6; i++) {
+		const char **to[] = {&s->user, &s->service, &s->tty, &s->origin,
+		    &s->key_type, &s->key_fp};
+
+		memcpy(p, v[i], strlen(v[i]) + 1);
+		*to[i] = p;
+		p += strlen(v[i]) + 1;
+	}
+	s->ses = (uint32_t)mg_rec_int(c->rec, "ses", UINT32_MAX);
+	s->uid = (uint32_t)mg_rec_int(c->rec, "uid", UINT32_MAX);
+	s->hardware = mg_rec_bool(c->rec, "hardware");
+	s->opened_ms = c->wall;
+	s->next = c->st->sessions;
+	c->st->sessions = s;
+	return MG_ERR_OK;
+}
+
+static enum mg_err
+apply_session_close(struct apply_ctx *c)
+{
+	struct mg_session **p = &c->st->sessions, *s;
+	uint32_t ses = (uint32_t)mg_rec_int(c->rec, "ses", UINT32_MAX);
+
+	while ((s = *p) != NULL && s->ses != ses)
+		p = &s->next;
+	if (s != NULL) {
+		*p = s->next;
+		session_free(s);
+	}
+	return MG_ERR_OK;
+}
+
+static void
+carry(int64_t *deadline, int64_t last_bt, int64_t bt, int64_t off)
+{
+	int64_t left = *deadline - last_bt;
+
+	if (*deadline == 0)
+		return;
+	*deadline = bt + (off < 0 ? 0 : left - off); /* Rule 2 */
+}
+
+/* A new boot: carry every deadline over; sessions are gone. */
+static void
+rebase(struct apply_ctx *c)
+{
+	struct mg_state *st = c->st;
+	int64_t off = c->wall - st->last_wall;
+	struct mg_session *s;
+	struct mg_factor *f;
+	struct mg_req *req;
+
+	for (req = st->live.first; req != NULL; req = req->next) {
+		carry(&req->live.approve_by_bt, st->last_bt, c->bt, off);
+		carry(&req->live.start_by_bt, st->last_bt, c->bt, off);
+		carry(&req->live.ends_bt, st->last_bt, c->bt, off);
+	}
+	for (f = st->factors; f != NULL; f = f->next) {
+		/* A lock must not get shorter by a clock set forward. */
+		if (f->locked_until_bt > st->last_bt)
+			f->locked_until_bt =
+			    c->bt + (f->locked_until_bt - st->last_bt);
+		else
+			f->locked_until_bt = 0;
+	}
+	while ((s = st->sessions) != NULL) {
+		st->sessions = s->next;
+		session_free(s);
+	}
+}
+
+static enum mg_err
+apply_start(struct apply_ctx *c)
+{
+	const char *boot = mg_rec_str(c->rec, "boot", "");
+
+	if (strlen(boot) != 36)
+		return MG_ERR_FORMAT;
+	if (c->st->boot[0] != '\0' && strcmp(boot, c->st->boot) != 0)
+		rebase(c);
+	memcpy(c->st->boot, boot, 37);
+	return MG_ERR_OK;
+}
+
+static enum mg_err
+apply_nothing(struct apply_ctx *c)
+{
+	(void)c;
+	return MG_ERR_OK;
+}
+
+static const struct {
+	const char *type;
+	enum mg_err (*fn)(struct apply_ctx *c);
+} handlers[] = {
+    {"request", apply_request},
+    {"refused", apply_refused},
+    {"mfa", apply_mfa},
+    {"decision", apply_decision},
+    {"grant", apply_grant},
+    {"run", apply_run},
+    {"exit", apply_exit},
+    {"empty", apply_empty},
+    {"end", apply_end},
+    {"session-open", apply_session_open},
+    {"session-close", apply_session_close},
+    {"start", apply_start},
+    {"rejected", apply_nothing},
+    {"access", apply_nothing},
+    {"policy", apply_nothing},
+    {"enroll", apply_nothing},
+    {"unenroll", apply_nothing},
+    {"link", apply_nothing},
+    {"tick", apply_nothing},
+    {"stop", apply_nothing},
+};
+
+enum mg_err
+mg_state_apply(struct mg_state *st, const struct mg_rec *rec)
+{
+	const char *type = mg_rec_str(rec, "type", "");
+	struct apply_ctx c = {.st = st, .rec = rec};
+	enum mg_err r = MG_ERR_FORMAT;
+	size_t i;
+
+	c.bt = mg_rec_int(rec, "bt", -1);
+	if (c.bt < 0 ||
+	    mg_time_parse(mg_rec_str(rec, "at", ""), 0, &c.wall) != MG_ERR_OK)
+		return MG_ERR_FORMAT;
+	for (i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {
+		if (strcmp(handlers[i].type, type) != 0)
+			continue;
+		r = handlers[i].fn(&c);
+		break;
+	}
+	if (r == MG_ERR_OK) {
+		st->last_bt = c.bt;
+		st->last_wall = c.wall;
+	}
+	return r;
+}
+
+/* ---- looking ---- */
+
+struct mg_req *
+mg_state_live(const struct mg_state *st)
+{
+	return st->live.first;
+}
+
+struct mg_req *
+mg_state_ended(const struct mg_state *st)
+{
+	return st->ended.first;
+}
+
+size_t
+mg_state_live_count(const struct mg_state *st)
+{
+	return st->live.n;
+}
+
+size_t
+mg_state_live_count_of(const struct mg_state *st, const char *user)
+{
+	const struct mg_req *req;
+	size_t n = 0;
+
+	for (req = st->live.first; req != NULL; req = req->next)
+		if (strcmp(req->user, user) == 0)
+			n++;
+	return n;
+}
+
+const struct mg_session *
+mg_state_session(const struct mg_state *st, uint32_t ses)
+{
+	const struct mg_session *s;
+
+	for (s = st->sessions; s != NULL; s = s->next)
+		if (s->ses == ses)
+			return s;
+	return NULL;
+}
+
+const struct mg_session *
+mg_state_sessions(const struct mg_state *st)
+{
+	return st->sessions;
+}
+
+const struct mg_factor *
+mg_state_factor(const struct mg_state *st, const char *user)
+{
+	const struct mg_factor *f;
+
+	for (f = st->factors; f != NULL; f = f->next)
+		if (strcmp(f->user, user) == 0)
+			return f->fails > 0 ? f : NULL;
+	return NULL;
+}

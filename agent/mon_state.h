@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef MON_STATE_H
+#define MON_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mg_err.h"
+#include "mg_id.h"
+#include "mg_rec.h"
+#include "mg_why.h"
+
+/*
+ * What the agent knows: requests, grants, runs, sessions, second-factor
+ * failures. All of it is a fold over ledger records: mg_state_apply() is
+ * the only way in, live and at start-up. Pure: no clock, no file, no log.
+ */
+
+enum mg_req_state {
+	MG_REQ_NONE = 0,
+	MG_REQ_PENDING,
+	MG_REQ_GRANTED,
+	MG_REQ_USED,
+	MG_REQ_EXPIRED,
+	MG_REQ_REVOKED,
+	MG_REQ_DENIED,
+	MG_REQ_CANCELLED,
+	MG_REQ_TIMEDOUT,
+	MG_REQ_STATE_COUNT
+};
+
+#define MG_APPROVALS_MAX 32
+#define MG_RUNS_MAX 16	     /* open at once, per grant */
+#define MG_ENDED_MAX 1024    /* ended requests kept in memory */
+#define MG_PENDING_MAX 10000 /* requests that wait or are granted */
+
+struct mg_approval {
+	const char *approver;
+	const char *note;
+	const char *key_fp;
+	bool approve; /* else a denial */
+	int64_t at_ms;
+};
+
+/* One execution that has not been found empty yet. */
+struct mg_run_state {
+	uint32_t run; /* number within the grant, from 1; 0: free slot */
+	uint32_t ses; /* its audit session */
+	bool exited;
+};
+
+/* The part of a request that changes; plain data, so that a batch whose
+ * records could not be made durable can be undone by copying it back. */
+struct mg_req_live {
+	enum mg_req_state state;
+	enum mg_why why;
+	const char *ended_by;
+	bool mfa_done;
+	struct mg_approval approvals[MG_APPROVALS_MAX];
+	size_t napprovals;
+	unsigned used; /* runs started, ever */
+	struct mg_run_state runs[MG_RUNS_MAX];
+	size_t nruns;	    /* open */
+	int64_t granted_ms; /* wall clock */
+	int64_t ended_ms;
+	/* Deadlines in CLOCK_BOOTTIME of the present boot. */
+	int64_t approve_by_bt;
+	int64_t start_by_bt;
+	int64_t ends_bt;
+};
+
+struct mg_req {
+	char uuid[MG_UUID_STR];
+	char code[MG_CODE_STR];
+	const char *user;
+	uint32_t uid;
+	uint32_t ses;
+	const char *tty;
+	const char *origin;
+	const char *operation;
+	const char *model;
+	const char *version;
+	const char *const *args;
+	size_t nargs;
+	const char *const *argv;
+	size_t argc;
+	const char *run_as;
+	const char *cwd;
+	const char *artifact; /* path */
+	const char *digest;
+	const char *reason;
+	const char *ticket;
+	const char *policy;
+	const char *nonce;
+	const char *rule; /* name and place of the first rule */
+	const char *text; /* of a refusal */
+	const char *remedy;
+	const char *const *need; /* role, count, role, count, ... */
+	size_t nneed;
+	bool mfa;
+	bool grant_only;
+	int64_t filed_ms; /* wall clock */
+	int64_t lasts_ms, approve_ms, start_ms;
+	unsigned uses; /* 0: no limit */
+	struct mg_req_live live;
+
+	void *runtime; /* the monitor's, not folded; NULL at first */
+	struct mg_req *next_hash;
+	struct mg_req *prev, *next; /* in the list of its kind */
+	struct mg_arena_chunk *arena;
+};
+
+struct mg_session {
+	uint32_t ses;
+	uint32_t uid;
+	const char *user;
+	const char *service;
+	const char *tty;
+	const char *origin;
+	const char *key_type;
+	const char *key_fp;
+	bool hardware;
+	int64_t opened_ms;
+	struct mg_session *next;
+};
+
+/* Wrong codes of one person, over all channels and restarts. */
+struct mg_factor {
+	char *user;
+	unsigned fails; /* since the last success */
+	int64_t locked_until_bt;
+	struct mg_factor *next;
+};
+
+#define MG_MFA_TRIES 5
+#define MG_MFA_LOCK_MS 300000	   /* after MG_MFA_TRIES failures */
+#define MG_MFA_LOCK_MAX_MS 3600000 /* doubled per failure up to this */
+
+struct mg_state;
+
+struct mg_state *mg_state_new(void) MG_MUST_CHECK;
+void mg_state_free(struct mg_state *st);
+
+/*
+ * Applies one ledger record. MG_ERR_STATE when the record is not possible
+ * here, MG_ERR_FORMAT when a member is missing, MG_ERR_NOMEM.
+ */
+enum mg_err mg_state_apply(
+    struct mg_state *st, const struct mg_rec *rec) MG_MUST_CHECK;
+
+/* All records so far are durable. */
+void mg_state_commit(struct mg_state *st);
+
+/*
+ * The records since the mark (NULL: since the last commit) are not in the
+ * ledger and never were: undoes them.
+ */
+const void *mg_state_mark(const struct mg_state *st);
+void mg_state_rollback_to(struct mg_state *st, const void *mark);
+
+/*
+ * Called for each request that a rollback or the limit on ended requests
+ * is about to free, so that the monitor can let go of it.
+ */
+void mg_state_set_free_hook(
+    struct mg_state *st, void (*fn)(void *arg, struct mg_req *req), void *arg);
+
+/* By UUID, or by short code in canonical form. NULL: not known. */
+struct mg_req *mg_state_find(const struct mg_state *st, const char *id);
+
+/* The first live (pending or granted) and first ended request, newest
+ * first; go on with req->next. */
+struct mg_req *mg_state_live(const struct mg_state *st);
+struct mg_req *mg_state_ended(const struct mg_state *st);
+size_t mg_state_live_count(const struct mg_state *st);
+size_t mg_state_live_count_of(const struct mg_state *st, const char *user);
+
+const struct mg_session *mg_state_session(
+    const struct mg_state *st, uint32_t ses);
+const struct mg_session *mg_state_sessions(const struct mg_state *st);
+
+/* NULL: no failures. */
+const struct mg_factor *mg_state_factor(
+    const struct mg_state *st, const char *user);
+
+/* The stable word for a state: "pending", "granted", ... */
+const char *mg_req_state_word(enum mg_req_state s);
+
+/* Whether from -> to is a transition that exists. */
+bool mg_req_may_go(enum mg_req_state from, enum mg_req_state to);
+
+/* Whether the request waits or is granted. */
+bool mg_req_is_live(const struct mg_req *req);
+
+#endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mg-front: reads what clients send.
+ *
+ * Runs as: _mg-front, no privileges
+ * Holds: one client's socket per worker
+ * Accepts: bytes from that client; typed messages from the monitor
+ * Sends: that client's messages, decoded and encoded again
+ * If it dies: the worker's client is cut off; the monitor starts a new front
+ *
+ * Rules
+ * 1. One worker a client: a worker that its client takes over can say
+ *    nothing that the client could not say, and reaches no other client.
+ * 2. Every message is decoded whole, each field checked, and encoded anew:
+ *    no byte of a client goes on as it came.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "mg_b64.h"
+#include "mg_chan.h"
+#include "mg_confine.h"
+#include "mg_esc.h"
+#include "mg_file.h"
+#include "mg_log.h"
+#include "mg_why.h"
+
+#define CHANNEL_FD 3
+#define USER "_mg-front"
+#define QUEUE_MAX 262144
+#define KEY_MAX 8192
+
+/* Room for the largest message that passes, decoded. */
+union any {
+	struct mg_run_req run_req;
+	struct mg_pam_req pam_req;
+	struct mg_pending pending;
+	char room[16384];
+};
+
+/* The key of the first line "publickey TYPE BASE64 ..." of SSH_AUTH_INFO_0:
+ * the text stays here, what it says goes on in fields. */
+static void
+parse_auth_info(struct mg_pam_req *q, struct mg_buf *key)
+{
+	static char type[65];
+	const char *p = q->auth_info, *end;
+	size_t n;
+
+	q->auth_info = q->key_type = "";
+	q->key = NULL;
+	q->key_len = 0;
+	if (strncmp(p, "publickey ", 10) != 0)
+		return;
+	p += 10;
+	n = strcspn(p, " \n");
+	if (n == 0 || n >= sizeof(type) || p[n] != ' ')
+		return;
+	memcpy(type, p, n);
+	type[n] = '\0';
+	p += n + 1;
+	end = p + strcspn(p, " \n");
+	if (!mg_esc_is_clean(type) ||
+	    mg_b64_get(key, p, (size_t)(end - p), NULL) != MG_ERR_OK)
+		return;
+	q->key_type = type;
+	q->key = mg_buf_ptr(key);
+	q->key_len = mg_buf_len(key);
+}
+
+/* Passes one message on to to. False: its sender broke the rules. */
+static bool
+pass(struct mg_chan *to, struct mg_frame *f)
+{
+	const struct mg_msg_type *t = mg_msg_type(f->op);
+	static union any msg;
+	struct mg_buf key;
+	bool ok;
+
+	if (t->size > sizeof(msg) ||
+	    mg_frame_decode(f, &msg, t->size) != MG_ERR_OK) /* Rule 2 */
+		return false;
+	mg_buf_init(&key, KEY_MAX);
+	if (t->size == sizeof(msg.pam_req) && f->op >= MG_MSG_PAM_AUTH_REQ &&
+	    f->op <= MG_MSG_PAM_CLOSE_REQ)
+		parse_auth_info(&msg.pam_req, &key);
+	ok = mg_chan_send_fds(to, f->id, f->op, &msg, f->fds, f->nfds) ==
+	     MG_ERR_OK;
+	mg_buf_fini(&key);
+	explicit_bzero(&msg, t->size); /* it may have been a code */
+	return ok;
+}
+
+/* Passes all that came. False when the connection is over. */
+static bool
+pump(struct mg_chan *from, struct mg_chan *to, const char **whyp)
+{
+	struct mg_frame f;
+	enum mg_err r;
+
+	memset(&f, 0, sizeof(f));
+	while ((r = mg_chan_recv(from, &f, whyp)) == MG_ERR_OK) {
+		if (!pass(to, &f)) {
+			*whyp = "a field is not what its message allows";
+			return false;
+		}
+	}
+	return r == MG_ERR_AGAIN;
+}
+
+/* Tells a client that broke the rules what it did, and lets go. */
+static void
+say_why(struct mg_chan *client, const char *why)
+{
+	struct mg_refused msg = {.why = MG_WHY_BAD_REQUEST, .text = why};
+	struct pollfd p = {.fd = mg_chan_fd(client), .events = POLLOUT};
+	int i;
+
+	if (why[0] == '\0' ||
+	    mg_chan_send(client, 0, MG_MSG_REFUSED, &msg) != MG_ERR_OK)
+		return;
+	for (i = 0; i < 10 && mg_chan_has_output(client); i++) {
+		(void)poll(&p, 1, 100);
+		if (mg_chan_flush(client) != MG_ERR_OK)
+			return;
+	}
+}
+
+/* Rule 1: the whole life of one client. */
+static void
+work(int client_fd, int monitor_fd)
+{
+	struct mg_chan *client, *monitor;
+	struct pollfd p[2];
+	const char *why = "";
+	bool open = true;
+
+	client =
+	    mg_chan_new(client_fd, MG_ROLE_AGENT, MG_ROLE_CLIENT, QUEUE_MAX);
+	monitor =
+	    mg_chan_new(monitor_fd, MG_ROLE_CLIENT, MG_ROLE_AGENT, QUEUE_MAX);
+	if (client == NULL || monitor == NULL)
+		_exit(1);
+	while (open) {
+		p[0].fd = mg_chan_fd(client);
+		p[1].fd = mg_chan_fd(monitor);
+		p[0].events =
+		    POLLIN | (mg_chan_has_output(client) ? POLLOUT : 0);
+		p[1].events =
+		    POLLIN | (mg_chan_has_output(monitor) ? POLLOUT : 0);
+		if (poll(p, 2, -1) == -1 && errno != EINTR)
+			break;
+		open = mg_chan_flush(client) == MG_ERR_OK &&
+		       mg_chan_flush(monitor) == MG_ERR_OK &&
+		       pump(client, monitor, &why);
+		if (!open) {
+			say_why(client, why);
+			if (why[0] != '\0')
+				mg_log(MG_EVT_PROTO, "why='%s'", why);
+			break;
+		}
+		open = pump(monitor, client, &why);
+	}
+	mg_chan_free(client);
+	mg_chan_free(monitor);
+	_exit(0);
+}
+
+static void
+serve(struct mg_chan *ch, struct mg_frame *f)
+{
+	int client, monitor;
+	pid_t pid;
+
+	if (f->op != MG_MSG_FRONT_CONN || f->nfds != 2)
+		mg_fatal("message %s out of place", mg_msg_name(f->op));
+	client = mg_frame_take_fd(ch, f, 0);
+	monitor = mg_frame_take_fd(ch, f, 1);
+	if ((pid = fork()) == 0) {
+		close(CHANNEL_FD);
+		work(client, monitor);
+	}
+	if (pid == -1)
+		mg_log(MG_EVT_ERROR, "err='cannot fork: %s'", strerror(errno));
+	close(client);
+	close(monitor);
+}
+
+int
+main(void)
+{
+	static const struct mg_confine_limits limits = {
+	    .cpu_s = MG_CONFINE_INHERIT,
+	    .as_bytes = MG_CONFINE_INHERIT,
+	    .fsize_bytes = 0,
+	    .nofile = 64,
+	    .nproc = 8192,
+	};
+	struct mg_chan *ch;
+	struct mg_frame f;
+	char why[256];
+	enum mg_err r;
+
+	mg_log_init("mg-front", MG_LOG_TO_PARENT, MG_LOG_INFO);
+	if (mg_file_sanitise_std() != MG_ERR_OK ||
+	    fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC) != 0)
+		return 1;
+	if (mg_confine_user(USER, &limits, why, sizeof(why)) != MG_ERR_OK)
+		mg_fatal("%s", why);
+	/* Workers are collected by the kernel. */
+	(void)signal(SIGCHLD, SIG_IGN);
+	ch = mg_chan_new(CHANNEL_FD, MG_ROLE_FRONT, MG_ROLE_MONITOR, 4096);
+	if (ch == NULL)
+		mg_fatal("cannot open the channel");
+	memset(&f, 0, sizeof(f));
+	while ((r = mg_chan_wait(ch, -1, &f)) == MG_ERR_OK)
+		serve(ch, &f);
+	return r == MG_ERR_CLOSED ? 0 : 1;
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mg-query: reads the ledger for a client.
+ *
+ * Runs as: _mg-front, no privileges, one per question
+ * Holds: ledger segments (read only) and the client's output descriptor
+ * Accepts: one filter from the monitor; ledger lines
+ * Sends: the lines that pass, to the client
+ * If it dies: the listing is cut short and the client says so
+ *
+ * Rules
+ * 1. What a person may see is decided by the monitor (only_user) and
+ *    enforced here, line by line: a line without that user is not shown,
+ *    and a line of a request is that of the request's user.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mg_chan.h"
+#include "mg_confine.h"
+#include "mg_file.h"
+#include "mg_id.h"
+#include "mg_log.h"
+#include "mg_rec.h"
+#include "mg_time.h"
+
+#define CHANNEL_FD 3
+#define USER "_mg-front"
+#define READ_STEP 262144
+#define OUT_MAX 1048576
+#define BUCKETS 65536
+
+/* What lines of a request do not repeat: whose, and about what. */
+struct about {
+	char uuid[MG_UUID_STR];
+	char *user, *model, *version, *operation;
+	struct about *next;
+};
+
+struct query {
+	struct mg_query_req q;
+	char request[MG_UUID_STR]; /* code or uuid, canonical */
+	bool by_code;
+	struct about *table[BUCKETS];
+	struct mg_buf in, out;
+	struct mg_rec rec;
+	int out_fd;
+};
+
+static size_t
+bucket_of(const char *uuid)
+{
+	uint32_t h = 2166136261U;
+
+	for (; *uuid != '\0'; uuid++)
+		h = (h ^ (unsigned char)*uuid) * 16777619U;
+	return h % BUCKETS;
+}
+
+static struct about *
+find(struct query *qy, const char *uuid)
+{
+	struct about *a = qy->table[bucket_of(uuid)];
+
+	while (a != NULL && strcmp(a->uuid, uuid) != 0)
+		a = a->next;
+	return a;
+}
+
+static char *
+copy(const struct mg_rec *rec, const char *key)
+{
+	char *s = strdup(mg_rec_str(rec, key, ""));
+
+	if (s == NULL)
+		mg_fatal("out of memory");
+	return s;
+}
+
+static void
+learn(struct query *qy, const struct mg_rec *rec)
+{
+	const char *uuid = mg_rec_str(rec, "uuid", "");
+	struct about *a;
+	size_t b;
+
+	if (uuid[0] == '\0' || strlen(uuid) >= sizeof(a->uuid) ||
+	    !mg_rec_has(rec, "operation") || find(qy, uuid) != NULL)
+		return;
+	if ((a = calloc(1, sizeof(*a))) == NULL)
+		mg_fatal("out of memory");
+	memcpy(a->uuid, uuid, strlen(uuid) + 1);
+	a->user = copy(rec, "user");
+	a->model = copy(rec, "model");
+	a->version = copy(rec, "version");
+	a->operation = copy(rec, "operation");
+	b = bucket_of(uuid);
+	a->next = qy->table[b];
+	qy->table[b] = a;
+}
+
+static bool
+is(const char *wanted, const char *have)
+{
+	return wanted[0] == '\0' || strcmp(wanted, have) == 0;
+}
+
+static bool
+is_request(const struct query *qy, const char *uuid)
+{
+	struct mg_uuid u;
+	char code[MG_CODE_STR];
+
+	if (qy->request[0] == '\0')
+		return true;
+	if (mg_uuid_parse(uuid, &u) != MG_ERR_OK)
+		return false;
+	if (!qy->by_code)
+		return strcmp(qy->request, uuid) == 0;
+	mg_code_from_uuid(&u, code);
+	return strcmp(qy->request, code) == 0;
+}
+
+static bool
+is_in_time(const struct query *qy, const struct mg_rec *rec)
+{
+	int64_t at;
+
+	if (qy->q.since_ms == 0 && qy->q.until_ms == 0)
+		return true;
+	if (mg_time_parse(mg_rec_str(rec, "at", ""), 0, &at) != MG_ERR_OK)
+		return false;
+	return (qy->q.since_ms == 0 || at >= qy->q.since_ms) &&
+	       (qy->q.until_ms == 0 || at < qy->q.until_ms);
+}
+
+static bool
+passes(struct query *qy, const struct mg_rec *rec)
+{
+	const char *uuid = mg_rec_str(rec, "uuid", "");
+	const struct about *a = find(qy, uuid);
+	const char *user = a != NULL ? a->user : mg_rec_str(rec, "user", "");
+
+	if (!is(qy->q.only_user, user)) /* Rule 1 */
+		return false;
+	return is(qy->q.user, user) &&
+	       is(qy->q.model,
+		   a != NULL ? a->model : mg_rec_str(rec, "model", "")) &&
+	       is(qy->q.version,
+		   a != NULL ? a->version : mg_rec_str(rec, "version", "")) &&
+	       is(qy->q.operation, a != NULL
+				       ? a->operation
+				       : mg_rec_str(rec, "operation", "")) &&
+	       is(qy->q.type, mg_rec_str(rec, "type", "")) &&
+	       is(qy->q.outcome, mg_rec_str(rec, "state", "")) &&
+	       is_request(qy, uuid) && is_in_time(qy, rec);
+}
+
+/* False when the client does not read any more. */
+static bool
+flush_out(struct query *qy)
+{
+	struct pollfd p = {.fd = qy->out_fd, .events = POLLOUT};
+	ssize_t n;
+
+	while (mg_buf_len(&qy->out) > 0) {
+		n = write(
+		    qy->out_fd, mg_buf_ptr(&qy->out), mg_buf_len(&qy->out));
+		if (n > 0) {
+			mg_buf_consume(&qy->out, (size_t)n);
+			continue;
+		}
+		if (n == -1 && errno == EAGAIN)
+			(void)poll(&p, 1, -1);
+		else if (n == -1 && errno != EINTR)
+			return false;
+	}
+	return true;
+}
+
+/* Lines go out as they stand in the ledger; who reads them joins those of a
+ * request by uuid. */
+static bool
+emit(struct query *qy, const char *line, size_t n)
+{
+	if (mg_buf_len(&qy->out) + n + 1 > OUT_MAX && !flush_out(qy))
+		return false;
+	return mg_buf_put(&qy->out, line, n) == MG_ERR_OK &&
+	       mg_buf_put_u8(&qy->out, '\n') == MG_ERR_OK;
+}
+
+/* All whole lines of in. 1 go on, 0 client gone, -1 broken ledger. */
+static int
+take_lines(struct query *qy)
+{
+	const char *p, *nl;
+	size_t n;
+
+	for (;;) {
+		p = (const char *)mg_buf_ptr(&qy->in);
+		nl = memchr(p, '\n', mg_buf_len(&qy->in));
+		if (nl == NULL)
+			return mg_buf_len(&qy->in) > MG_REC_LINE_MAX ? -1 : 1;
+		n = (size_t)(nl - p);
+		if (mg_rec_parse(&qy->rec, p, n) != MG_ERR_OK)
+			return -1;
+		learn(qy, &qy->rec);
+		if (passes(qy, &qy->rec) && !emit(qy, p, n))
+			return 0;
+		mg_buf_consume(&qy->in, n + 1);
+	}
+}
+
+static int
+read_segment(struct query *qy, int fd)
+{
+	uint8_t *d;
+	ssize_t n;
+	int go = 1;
+
+	mg_buf_reset(&qy->in);
+	while (go == 1) {
+		if ((d = mg_buf_reserve(&qy->in, READ_STEP)) == NULL)
+			return -1;
+		n = read(fd, d, READ_STEP);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		if (n == 0)
+			return 1;
+		mg_buf_commit(&qy->in, (size_t)n);
+		go = take_lines(qy);
+	}
+	return go;
+}
+
+static void
+prepare(struct query *qy)
+{
+	struct mg_uuid u;
+	char code[MG_CODE_STR];
+
+	if (qy->q.request[0] == '\0')
+		return;
+	if (mg_uuid_parse(qy->q.request, &u) == MG_ERR_OK) {
+		mg_uuid_format(&u, qy->request);
+		return;
+	}
+	qy->by_code = true;
+	/* A code that is none matches nothing. */
+	snprintf(qy->request, sizeof(qy->request), "%s",
+	    mg_code_parse(qy->q.request, code) == MG_ERR_OK ? code : "?");
+}
+
+int
+main(void)
+{
+	static const struct mg_confine_limits limits = {
+	    .cpu_s = 600,
+	    .as_bytes = (uint64_t)4 << 30,
+	    .fsize_bytes = MG_CONFINE_INHERIT, /* the client's own file */
+	    .nofile = 64,
+	    .nproc = 8192,
+	};
+	static struct query qy;
+	struct mg_chan *ch;
+	struct mg_frame f;
+	char why[256];
+	uint32_t i;
+	int go = 1;
+
+	mg_log_init("mg-query", MG_LOG_TO_PARENT, MG_LOG_INFO);
+	if (mg_file_sanitise_std() != MG_ERR_OK ||
+	    fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC) != 0)
+		return 1;
+	if (mg_confine_user(USER, &limits, why, sizeof(why)) != MG_ERR_OK)
+		mg_fatal("%s", why);
+	(void)signal(SIGPIPE, SIG_IGN);
+	ch = mg_chan_new(CHANNEL_FD, MG_ROLE_QUERY, MG_ROLE_MONITOR, 4096);
+	memset(&f, 0, sizeof(f));
+	if (ch == NULL || mg_chan_wait(ch, -1, &f) != MG_ERR_OK ||
+	    f.op != MG_MSG_QUERY_REQ ||
+	    mg_frame_decode(&f, &qy.q, sizeof(qy.q)) != MG_ERR_OK ||
+	    f.nfds != qy.q.segments + 1)
+		mg_fatal("no usable question");
+	mg_buf_init(&qy.in, READ_STEP + 2 * MG_REC_LINE_MAX);
+	mg_buf_init(&qy.out, OUT_MAX + MG_REC_LINE_MAX);
+	mg_rec_init(&qy.rec);
+	qy.out_fd = f.fds[0];
+	prepare(&qy);
+	for (i = 0; i < qy.q.segments && go == 1; i++)
+		go = read_segment(&qy, f.fds[1 + i]);
+	if (go == 1 && !flush_out(&qy))
+		go = 0;
+	return go == -1 ? 1 : 0;
+}
