@@ -9,6 +9,17 @@
  * that call these functions link it; the rest of the library does not.
  */
 
+/*
+ * A PAM return code says little. The module leaves one of these words in
+ * this variable of the PAM environment, for mg-auth to explain a refusal
+ * with. They never decide anything.
+ */
+#define MG_TOTP_VARIABLE "MODELGATE_TOTP"
+#define MG_TOTP_WORD_WRONG "wrong"
+#define MG_TOTP_WORD_REPLAY "replay"
+#define MG_TOTP_WORD_UNSET "unset"
+#define MG_TOTP_WORD_BROKEN "broken"
+
 /* What a code is. Nothing but ACCEPTED opens anything. */
 enum mg_totp_result {
 	MG_TOTP_WRONG,
