@@ -61,23 +61,24 @@ add_fds(posix_spawn_file_actions_t *fa, const struct mg_spawn_fd *fds,
 }
 
 static int
-set_attributes(posix_spawnattr_t *at)
+set_attributes(posix_spawnattr_t *at, short flags)
 {
 	sigset_t none, all;
 	int err;
 
 	sigemptyset(&none);
 	sigfillset(&all);
-	if ((err = posix_spawnattr_setflags(
-		 at, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF)) != 0 ||
+	flags |= POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
+	if ((err = posix_spawnattr_setflags(at, flags)) != 0 ||
 	    (err = posix_spawnattr_setsigmask(at, &none)) != 0)
 		return err;
 	return posix_spawnattr_setsigdefault(at, &all);
 }
 
-enum mg_err
-mg_spawn(const char *path, char *const argv[], char *const envp[],
-    const struct mg_spawn_fd *fds, size_t nfds, struct mg_child *childp)
+static enum mg_err
+start(const char *path, char *const argv[], char *const envp[],
+    const struct mg_spawn_fd *fds, size_t nfds, short flags,
+    struct mg_child *childp)
 {
 	posix_spawn_file_actions_t fa;
 	posix_spawnattr_t at;
@@ -98,7 +99,7 @@ mg_spawn(const char *path, char *const argv[], char *const envp[],
 		posix_spawn_file_actions_destroy(&fa);
 		return MG_ERR_NOMEM;
 	}
-	if ((err = set_attributes(&at)) == 0 &&
+	if ((err = set_attributes(&at, flags)) == 0 &&
 	    (err = add_fds(&fa, fds, nfds, high)) == 0)
 		err = posix_spawn(&childp->pid, path, &fa, &at, argv, envp);
 	for (i = 0; i < nfds; i++)
@@ -122,6 +123,20 @@ mg_spawn(const char *path, char *const argv[], char *const envp[],
 		return MG_ERR_SYS;
 	}
 	return MG_ERR_OK;
+}
+
+enum mg_err
+mg_spawn(const char *path, char *const argv[], char *const envp[],
+    const struct mg_spawn_fd *fds, size_t nfds, struct mg_child *childp)
+{
+	return start(path, argv, envp, fds, nfds, 0, childp);
+}
+
+enum mg_err
+mg_spawn_session(const char *path, char *const argv[], char *const envp[],
+    const struct mg_spawn_fd *fds, size_t nfds, struct mg_child *childp)
+{
+	return start(path, argv, envp, fds, nfds, POSIX_SPAWN_SETSID, childp);
 }
 
 int

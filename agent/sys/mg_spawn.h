@@ -32,6 +32,14 @@ enum mg_err mg_spawn(const char *path, char *const argv[], char *const envp[],
     struct mg_child *childp) MG_MUST_CHECK;
 
 /*
+ * As mg_spawn(), as the leader of its own session and process group: what
+ * it starts can be ended with it by kill(-pid).
+ */
+enum mg_err mg_spawn_session(const char *path, char *const argv[],
+    char *const envp[], const struct mg_spawn_fd *fds, size_t nfds,
+    struct mg_child *childp) MG_MUST_CHECK;
+
+/*
  * Collects a child that has ended and closes its pidfd. Returns the wait
  * status as waitpid(2) gives it, or -1 when it has not ended yet. One that
  * cannot be waited for reads as exit status 255.
