@@ -26,6 +26,7 @@
 #include "mg_confine.h"
 #include "mg_file.h"
 #include "mg_id.h"
+#include "mg_json.h"
 #include "mg_log.h"
 #include "mg_rec.h"
 #include "mg_time.h"
@@ -184,15 +185,47 @@ flush_out(struct query *qy)
 	return true;
 }
 
-/* Lines go out as they stand in the ledger; who reads them joins those of a
- * request by uuid. */
+/* What the lines of a request do not repeat, added behind what they say. */
+static enum mg_err
+put_about(struct query *qy, const struct about *a)
+{
+	struct mg_json j;
+
+	/* An object of its own, whose brackets are cut off. */
+	struct mg_buf b;
+	enum mg_err r;
+
+	mg_buf_init(&b, 4096);
+	mg_json_begin(&j, &b);
+	mg_json_obj(&j, NULL);
+	mg_json_str(&j, "of_user", a->user);
+	mg_json_str(&j, "of_operation", a->operation);
+	mg_json_str(&j, "of_model", a->model);
+	mg_json_str(&j, "of_version", a->version);
+	mg_json_obj_end(&j);
+	if ((r = mg_json_end(&j)) == MG_ERR_OK &&
+	    (r = mg_buf_put_u8(&qy->out, ',')) == MG_ERR_OK)
+		r = mg_buf_put(
+		    &qy->out, mg_buf_ptr(&b) + 1, mg_buf_len(&b) - 1);
+	mg_buf_fini(&b);
+	return r;
+}
+
 static bool
 emit(struct query *qy, const char *line, size_t n)
 {
-	if (mg_buf_len(&qy->out) + n + 1 > OUT_MAX && !flush_out(qy))
+	const struct about *a = find(qy, mg_rec_str(&qy->rec, "uuid", ""));
+	enum mg_err r;
+
+	if (mg_buf_len(&qy->out) + n + 4096 > OUT_MAX && !flush_out(qy))
 		return false;
-	return mg_buf_put(&qy->out, line, n) == MG_ERR_OK &&
-	       mg_buf_put_u8(&qy->out, '\n') == MG_ERR_OK;
+	if (a != NULL && !mg_rec_has(&qy->rec, "operation")) {
+		if ((r = mg_buf_put(&qy->out, line, n - 1)) == MG_ERR_OK)
+			r = put_about(qy, a);
+	} else {
+		r = mg_buf_put(&qy->out, line, n);
+	}
+	return r == MG_ERR_OK && mg_buf_put_u8(&qy->out, '\n') == MG_ERR_OK;
 }
 
 /* All whole lines of in. 1 go on, 0 client gone, -1 broken ledger. */

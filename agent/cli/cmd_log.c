@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: ISC */
+/* log: reads the ledger through the agent. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "mg_id.h"
+#include "mg_name.h"
+#include "mg_time.h"
+
+#define LINES_MAX (MG_REC_LINE_MAX + 4096)
+
+static const char *
+first(const struct mg_rec *rec, const char *a, const char *b)
+{
+	const char *s = mg_rec_str(rec, a, "");
+
+	return s[0] != '\0' ? s : mg_rec_str(rec, b, "");
+}
+
+/* What happened, in words, after user and subject. */
+static void
+print_event(const struct mg_rec *rec)
+{
+	const char *type = mg_rec_str(rec, "type", "");
+
+	printf("%s", type);
+	if (strcmp(type, "decision") == 0 || strcmp(type, "rejected") == 0)
+		printf(" %s by %s %s", mg_rec_str(rec, "decision", ""),
+		    mg_rec_str(rec, "approver", ""),
+		    first(rec, "note", "text"));
+	else if (strcmp(type, "mfa") == 0)
+		printf(" %s", mg_rec_bool(rec, "ok") ? "ok" : "failed");
+	else if (strcmp(type, "exit") == 0)
+		printf(" %s %lld", mg_rec_str(rec, "how", ""),
+		    (long long)mg_rec_int(rec, "value", 0));
+	else if (strcmp(type, "empty") == 0 && mg_rec_has(rec, "why"))
+		printf(" %lld killed in %lld us",
+		    (long long)mg_rec_int(rec, "killed", 0),
+		    (long long)mg_rec_int(rec, "took_us", 0));
+	else if (strcmp(type, "end") == 0)
+		printf(" %s (%s)", mg_rec_str(rec, "state", ""),
+		    mg_rec_str(rec, "why", ""));
+	else if (strcmp(type, "refused") == 0)
+		printf(": %s", mg_rec_str(rec, "text", ""));
+	else if (strcmp(type, "request") == 0)
+		printf(": %s", mg_rec_str(rec, "reason", ""));
+	else if (strcmp(type, "policy") == 0)
+		printf(" %s %s", mg_rec_bool(rec, "ok") ? "loaded" : "refused",
+		    first(rec, "digest", "text"));
+	printf("\n");
+}
+
+static void
+print_line(const struct mg_rec *rec)
+{
+	struct mg_uuid u;
+	char code[MG_CODE_STR] = "", what[400];
+	const char *model = first(rec, "model", "of_model");
+	const char *version = first(rec, "version", "of_version");
+
+	if (mg_uuid_parse(mg_rec_str(rec, "uuid", ""), &u) == MG_ERR_OK)
+		mg_code_from_uuid(&u, code);
+	snprintf(what, sizeof(what), "%s%s%s%s%s",
+	    first(rec, "operation", "of_operation"),
+	    model[0] != '\0' ? " " : "", model, version[0] != '\0' ? "@" : "",
+	    version);
+	printf("%.19sZ  %-10s  %-10s  %-28s  ", mg_rec_str(rec, "at", ""), code,
+	    first(rec, "of_user", "user"), what);
+	print_event(rec);
+}
+
+struct reader {
+	struct mg_buf b;
+	bool json;
+	size_t n;
+};
+
+static void
+take_lines(struct reader *rd)
+{
+	struct mg_rec rec;
+	const char *p, *nl;
+	size_t n;
+
+	mg_rec_init(&rec);
+	for (;;) {
+		p = (const char *)mg_buf_ptr(&rd->b);
+		if ((nl = memchr(p, '\n', mg_buf_len(&rd->b))) == NULL)
+			break;
+		n = (size_t)(nl - p);
+		if (rd->json)
+			printf("%.*s\n", (int)n, p);
+		else if (mg_rec_parse(&rec, p, n) == MG_ERR_OK)
+			print_line(&rec);
+		rd->n++;
+		mg_buf_consume(&rd->b, n + 1);
+	}
+	mg_rec_fini(&rec);
+}
+
+static bool
+read_all(struct reader *rd, int fd)
+{
+	uint8_t *d;
+	ssize_t n;
+
+	for (;;) {
+		if ((d = mg_buf_reserve(&rd->b, 65536)) == NULL)
+			return false;
+		n = read(fd, d, 65536);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return false;
+		if (n == 0)
+			return true;
+		mg_buf_commit(&rd->b, (size_t)n);
+		take_lines(rd);
+	}
+}
+
+static int
+ask(const struct mg_log_req *q, bool json)
+{
+	struct mg_chan *ch;
+	struct mg_frame f;
+	struct mg_refused refused;
+	struct reader rd = {.json = json};
+	int pipefd[2], status = 0;
+	bool whole;
+
+	if ((ch = mg_cli_connect(json)) == NULL)
+		return MG_EXIT_REFUSED;
+	if (pipe(pipefd) != 0) {
+		mg_chan_free(ch);
+		return mg_cli_failed(json, "internal", "cannot make a pipe");
+	}
+	mg_buf_init(&rd.b, LINES_MAX + 65536);
+	memset(&f, 0, sizeof(f));
+	if (mg_chan_send_fds(ch, 1, MG_MSG_LOG_REQ, q, &pipefd[1], 1) !=
+	    MG_ERR_OK)
+		status =
+		    mg_cli_failed(json, "agent-down", "cannot ask the agent");
+	close(pipefd[1]);
+	whole = status == 0 && read_all(&rd, pipefd[0]);
+	close(pipefd[0]);
+	mg_buf_fini(&rd.b);
+	if (status == 0 && (mg_chan_wait(ch, 10000, &f) != MG_ERR_OK || !whole))
+		status = mg_cli_failed(
+		    json, "agent-down", "the listing was cut short");
+	else if (status == 0 && f.op == MG_MSG_REFUSED &&
+		 mg_frame_decode(&f, &refused, sizeof(refused)) == MG_ERR_OK)
+		status = mg_cli_refused(&refused, json);
+	mg_chan_free(ch);
+	if (status == 0 && rd.n == 0 && !json)
+		fprintf(stderr, "nothing found\n");
+	return status;
+}
+
+static bool
+take_time(const char *s, int64_t *out)
+{
+	if (mg_time_parse(s, mg_time_wall_ms(), out) == MG_ERR_OK)
+		return true;
+	mg_cli_say("'%s' is not a time such as 2026-11-22, "
+		   "2026-11-22T14:00 or 2h",
+	    s);
+	return false;
+}
+
+static bool
+take_name(const char *s, const char *what, const char **out)
+{
+	*out = s;
+	if (mg_name_is_valid(s))
+		return true;
+	mg_cli_say("%s '%s' %s", what, s, mg_name_why(s));
+	return false;
+}
+
+int
+mg_cmd_log(int argc, char **argv)
+{
+	static const struct option opts[] = {{"user", 1, NULL, 'u'},
+	    {"model", 1, NULL, 'm'}, {"operation", 1, NULL, 'o'},
+	    {"request", 1, NULL, 'r'}, {"type", 1, NULL, 't'},
+	    {"state", 1, NULL, 's'}, {"since", 1, NULL, 'S'},
+	    {"until", 1, NULL, 'U'}, {"json", 0, NULL, 'j'},
+	    {NULL, 0, NULL, 0}};
+	char model[MG_NAME_MAX + 1], version[MG_NAME_MAX + 1];
+	char code[MG_CODE_STR];
+	struct mg_log_req q = {0};
+	bool json = false, ok = true;
+	struct mg_uuid u;
+	int c;
+
+	optind = 1;
+	while (ok && (c = getopt_long(argc, argv, "j", opts, NULL)) != -1) {
+		switch (c) {
+		case 'u':
+			ok = take_name(optarg, "user", &q.user);
+			break;
+		case 'm':
+			ok = mg_name_split_ref(optarg, model, version);
+			if (!ok)
+				mg_cli_say("'%s' is not MODEL or "
+					   "MODEL@VERSION",
+				    optarg);
+			q.model = model;
+			q.version = version;
+			break;
+		case 'o':
+			ok = take_name(optarg, "operation", &q.operation);
+			break;
+		case 't':
+			ok = take_name(optarg, "type", &q.type);
+			break;
+		case 's':
+			ok = take_name(optarg, "state", &q.outcome);
+			break;
+		case 'r':
+			q.request = optarg;
+			if (mg_code_parse(optarg, code) == MG_ERR_OK)
+				q.request = code;
+			else if (mg_uuid_parse(optarg, &u) != MG_ERR_OK) {
+				mg_cli_say(
+				    "'%s' is not a code or UUID", optarg);
+				ok = false;
+			}
+			break;
+		case 'S':
+			ok = take_time(optarg, &q.since_ms);
+			break;
+		case 'U':
+			ok = take_time(optarg, &q.until_ms);
+			break;
+		case 'j':
+			json = true;
+			break;
+		default:
+			return mg_cli_usage("log");
+		}
+	}
+	if (!ok)
+		return MG_EXIT_USAGE;
+	if (optind != argc)
+		return mg_cli_usage("log");
+	return ask(&q, json);
+}

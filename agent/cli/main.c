@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: ISC */
+/* modelgate: the command line. One table of subcommands. */
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "mg_esc.h"
+#include "mg_file.h"
+#include "mg_json.h"
+#include "mg_why.h"
+
+#define ANSWER_MS 30000
+
+static const struct command {
+	const char *name;
+	int (*fn)(int argc, char **argv); /* NULL: a program of its own */
+	const char *program;
+	const char *usage;
+	const char *help;
+} commands[] = {
+    {"run", mg_cmd_run, NULL,
+	"run OPERATION [MODEL[@VERSION]] [--reason TEXT] [--ticket ID] "
+	"[--no-wait] [--json] [-- ARG...]",
+	"run an operation, once it is granted"},
+    {"request", mg_cmd_request, NULL,
+	"request OPERATION [MODEL[@VERSION]] --reason TEXT [--for TIME] "
+	"[--ticket ID] [--no-wait] [--json] [-- ARG...]",
+	"ask for a grant to use later (also: login, root-shell)"},
+    {"status", mg_cmd_status, NULL, "status [ID] [--all] [--json]",
+	"what waits, what is held, what runs"},
+    {"requests", mg_cmd_requests, NULL, "requests [--all] [--json]",
+	"what waits"},
+    {"grants", mg_cmd_grants, NULL, "grants [--all] [--json]", "what is held"},
+    {"done", mg_cmd_done, NULL, "done ID [--json]",
+	"give a grant back; what runs under it ends"},
+    {"cancel", mg_cmd_cancel, NULL, "cancel ID [--json]",
+	"withdraw a request that waits"},
+    {"revoke", mg_cmd_revoke, NULL, "revoke ID | --user USER | --all [--json]",
+	"end grants; what runs under them ends"},
+    {"why", mg_cmd_why, NULL, "why CODE [--json]",
+	"explain a refusal or an end"},
+    {"log", mg_cmd_log, NULL,
+	"log [--user U] [--model M[@V]] [--operation O] [--request ID] "
+	"[--type T] [--state S] [--since T] [--until T] [--json]",
+	"who did what, from the ledger"},
+    {"inbox", mg_cmd_inbox, NULL, "inbox [--hub HOST] [--json]",
+	"approvers: what waits for you"},
+    {"show", mg_cmd_show, NULL, "show ID [--hub HOST] [--json]",
+	"approvers: one request in full"},
+    {"approve", mg_cmd_approve, NULL,
+	"approve ID [-m NOTE] [--key FILE] [--hub HOST] [--yes] [--json]",
+	"approvers: sign yes"},
+    {"deny", mg_cmd_deny, NULL,
+	"deny ID -m NOTE [--key FILE] [--hub HOST] [--yes] [--json]",
+	"approvers: sign no"},
+    {"enroll", NULL, "modelgate-enroll", "enroll [--plain]",
+	"set up your second factor"},
+    {"unenroll", NULL, "modelgate-enroll", "unenroll USER",
+	"remove somebody's second factor"},
+    {"policy", NULL, "modelgate-policy", "policy check|explain|... [--help]",
+	"check, test and explain policies"},
+    {"artifact", NULL, "modelgate-artifact",
+	"artifact digest|verify|sign [--help]",
+	"digests and signatures of model folders"},
+    {"doctor", mg_cmd_doctor, NULL, "doctor [--json]",
+	"is this host really enforcing?"},
+};
+
+#define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+/* ---- shared ---- */
+
+void
+mg_cli_say(const char *fmt, ...)
+{
+	char raw[4096], text[8192];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(raw, sizeof(raw), fmt, ap);
+	va_end(ap);
+	mg_esc_line(raw, text, sizeof(text));
+	fprintf(stderr, "modelgate: %s\n", text);
+}
+
+int
+mg_cli_usage(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < NCOMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			fprintf(
+			    stderr, "usage: modelgate %s\n", commands[i].usage);
+	return MG_EXIT_USAGE;
+}
+
+/* One refusal as a JSON line on standard error. */
+static void
+print_json(const char *word, const char *text, const char *rule,
+    const char *remedy, const char *code)
+{
+	struct mg_buf b;
+	struct mg_json j;
+	const char *line;
+
+	mg_buf_init(&b, 16384);
+	mg_json_begin(&j, &b);
+	mg_json_obj(&j, NULL);
+	mg_json_str(&j, "event", "refused");
+	mg_json_str(&j, "why", word);
+	mg_json_str(&j, "text", text);
+	mg_json_str(&j, "rule", rule);
+	mg_json_str(&j, "remedy", remedy);
+	mg_json_str(&j, "code", code);
+	mg_json_obj_end(&j);
+	if (mg_json_end(&j) == MG_ERR_OK && (line = mg_buf_cstr(&b)) != NULL)
+		fprintf(stderr, "%s\n", line);
+	mg_buf_fini(&b);
+}
+
+int
+mg_cli_refused(const struct mg_refused *r, bool json)
+{
+	enum mg_why why = (enum mg_why)r->why;
+
+	if (json) {
+		print_json(
+		    mg_why_word(why), r->text, r->rule, r->remedy, r->code);
+		return MG_EXIT_REFUSED;
+	}
+	mg_cli_say("refused: %s", r->text);
+	if (r->rule[0] != '\0')
+		fprintf(stderr, "  rule: %s\n", r->rule);
+	else if (why == MG_WHY_NO_RULE)
+		fprintf(stderr, "  rule: no rule matched\n");
+	if (r->remedy[0] != '\0')
+		fprintf(stderr, "  what would help: %s\n", r->remedy);
+	if (r->code[0] != '\0')
+		fprintf(
+		    stderr, "  code %s: modelgate why %s\n", r->code, r->code);
+	return MG_EXIT_REFUSED;
+}
+
+int
+mg_cli_failed(bool json, const char *word, const char *fmt, ...)
+{
+	char text[2048];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (json)
+		print_json(word, text, "", "", "");
+	else
+		mg_cli_say("%s", text);
+	return MG_EXIT_REFUSED;
+}
+
+struct mg_chan *
+mg_cli_connect(bool json)
+{
+	struct mg_chan *ch;
+	enum mg_err r;
+
+	r = mg_client_connect(MG_CLIENT_SOCKET, MG_CLI_CONNECT_MS, &ch);
+	if (r == MG_ERR_OK)
+		return ch;
+	if (r == MG_ERR_NOENT)
+		(void)mg_cli_failed(json, "agent-down",
+		    "the agent is not running: nothing listens on %s",
+		    MG_CLIENT_SOCKET);
+	else
+		(void)mg_cli_failed(json, "agent-down",
+		    "cannot reach the agent at %s: %s", MG_CLIENT_SOCKET,
+		    r == MG_ERR_PERM ? "it is not root's" : mg_err_str(r));
+	return NULL;
+}
+
+int
+mg_cli_ask(enum mg_msg_op op, const void *msg, bool json, mg_cli_row_fn fn,
+    void *arg, char **textp)
+{
+	struct mg_chan *ch;
+	struct mg_frame f;
+	union {
+		struct mg_refused refused;
+		struct mg_item item;
+		struct mg_done done;
+	} a;
+	struct mg_rec rec;
+	int status = -1;
+	enum mg_err r;
+
+	if (textp != NULL)
+		*textp = NULL;
+	if ((ch = mg_cli_connect(json)) == NULL)
+		return MG_EXIT_REFUSED;
+	memset(&f, 0, sizeof(f));
+	mg_rec_init(&rec);
+	r = mg_chan_send(ch, 1, op, msg);
+	while (r == MG_ERR_OK && status == -1) {
+		if ((r = mg_chan_wait(ch, ANSWER_MS, &f)) != MG_ERR_OK)
+			break;
+		if (f.op == MG_MSG_REFUSED &&
+		    (r = mg_frame_decode(&f, &a.refused, sizeof(a.refused))) ==
+			MG_ERR_OK)
+			status = mg_cli_refused(&a.refused, json);
+		else if (f.op == MG_MSG_DONE &&
+			 (r = mg_frame_decode(&f, &a.done, sizeof(a.done))) ==
+			     MG_ERR_OK) {
+			if (textp != NULL)
+				*textp = strdup(a.done.text);
+			status = 0;
+		} else if (f.op == MG_MSG_ITEM &&
+			   (r = mg_frame_decode(&f, &a.item, sizeof(a.item))) ==
+			       MG_ERR_OK &&
+			   (r = mg_rec_parse(&rec, a.item.json,
+				strlen(a.item.json))) == MG_ERR_OK &&
+			   fn != NULL)
+			fn(arg, a.item.json, &rec);
+	}
+	mg_rec_fini(&rec);
+	mg_chan_free(ch);
+	if (status == -1)
+		return mg_cli_failed(json, "agent-down",
+		    "the agent did not finish its answer: %s", mg_err_str(r));
+	return status;
+}
+
+unsigned
+mg_cli_columns(int fd)
+{
+	struct winsize ws;
+
+	if (ioctl(fd, TIOCGWINSZ, &ws) == 0 && ws.ws_col >= 20)
+		return ws.ws_col;
+	return 80;
+}
+
+/* ---- main ---- */
+
+static void
+help(FILE *out)
+{
+	size_t i;
+
+	fprintf(out, "usage: modelgate COMMAND ...\n\n");
+	for (i = 0; i < NCOMMANDS; i++)
+		fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
+	fprintf(out,
+	    "\nmodelgate COMMAND --help shows how to use it; modelgate(1) "
+	    "says more.\n"
+	    "Exit status: the command's own when it ran; 125 refused or "
+	    "failed; 126, 127\nas a shell; 2 wrong usage.\n");
+}
+
+static int
+exec_program(const struct command *c, char **argv)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", MG_LIBEXECDIR, c->program);
+	execv(path, argv);
+	mg_cli_say("cannot run %s: %s", path, strerror(errno));
+	return MG_EXIT_REFUSED;
+}
+
+static int
+dispatch(const struct command *c, int argc, char **argv)
+{
+	/* A program of its own sees "modelgate enroll ..." whole for the two
+	 * that share one, and from its subcommand on otherwise. */
+	if (c->fn == NULL)
+		return exec_program(
+		    c, strcmp(c->program, "modelgate-enroll") == 0 ? argv - 1
+								   : argv);
+	if (argc >= 2 &&
+	    (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+		printf("usage: modelgate %s\n%s\n", c->usage, c->help);
+		return 0;
+	}
+	return c->fn(argc, argv);
+}
+
+int
+main(int argc, char **argv)
+{
+	size_t i;
+
+	if (mg_file_sanitise_std() != MG_ERR_OK)
+		return MG_EXIT_REFUSED;
+	if (argc < 2) {
+		help(stderr);
+		return MG_EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+	    strcmp(argv[1], "help") == 0) {
+		help(stdout);
+		return 0;
+	}
+	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+		printf("modelgate %s\n", MG_VERSION);
+		return 0;
+	}
+	for (i = 0; i < NCOMMANDS; i++)
+		if (strcmp(commands[i].name, argv[1]) == 0)
+			return dispatch(&commands[i], argc - 1, argv + 1);
+	mg_cli_say("'%s' is not a command; see modelgate --help", argv[1]);
+	return MG_EXIT_USAGE;
+}
