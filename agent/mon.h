@@ -13,7 +13,7 @@
 #include "mg_proc.h"
 #include "mg_spawn.h"
 #include "mg_why.h"
-#include "mon_state.h"
+#include "mg_state.h"
 #include "policy.h"
 
 /*
@@ -33,7 +33,7 @@
  *	mon_hub.c	requests to the hub, decisions from it
  *	mon_pam.c	the four questions of the PAM module
  *	mon_list.c	listings and the ledger's readers
- *	mon_state.c	the fold over the ledger
+ *	ledger/mg_state.c	the fold over the ledger
  */
 
 #define MON_STATE_DIR "/var/lib/modelgate"

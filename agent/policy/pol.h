@@ -9,6 +9,7 @@
 #include "mg_buf.h"
 #include "mg_ini.h"
 #include "mg_name.h"
+#include "pol_zone.h"
 #include "policy.h"
 
 /*
@@ -20,8 +21,16 @@
  *	pol_role.c	[role], [user]: who is what
  *	pol_model.c	[model]: which attributes a model name has
  *	pol_net.c	addresses and networks
+ *	pol_zone.c	what the hour is somewhere
+ *	pol_time.c	windows of time
  *	pol_op.c	[operation], [operation-group]; commands
+ *	pol_when.c	files that rules ask about
+ *	pol_approve.c	who has to agree: ways, counts, stages
+ *	pol_demand.c	what else a rule asks for
+ *	pol_limit.c	whether that is given; [separation]
  *	pol_rule.c	[rule]
+ *	pol_perm.c	[permission]: the levels of model registries
+ *	pol_guard.c	[policy]: who must sign a change of it
  *	pol_load.c	all of it together
  *	pol_match.c	whether a rule applies, and what it lacks
  *	pol_decide.c	what all rules that apply come to
@@ -190,7 +199,11 @@ struct pol_load {
 	struct pol_vec shared_at;      /* const void * */
 	struct pol_vec members;	       /* struct pol_entry of all roles */
 	struct pol_vec user_attrs;     /* struct pol_user_attr */
-	uint32_t role;		       /* number of the one being read */
+	const char *zone_dir;
+	bool is_strict; /* files that are read must be root's */
+	unsigned can;	/* MG_POLICY_CAN_* */
+	uint32_t role;	/* number of the one being read */
+	void *scratch;	/* of pol_approve_parse() */
 	bool no_memory;
 };
 
@@ -299,6 +312,7 @@ struct pol_role {
 	const char *name, *where;
 	struct pol_members in; /* roles that include or exclude this one */
 	struct pol_ids users, groups, roles; /* that it includes; ranks */
+	bool is_approve_only;
 	bool asks_groups; /* membership depends on groups, in any way */
 };
 
@@ -318,6 +332,7 @@ struct pol_user {
 	uint32_t *atoms; /* of user selectors: the name, attributes */
 	uint32_t natoms;
 	struct pol_members in;
+	uint32_t team; /* atom, or POL_NONE */
 	bool is_service, has_kind;
 };
 
@@ -334,8 +349,11 @@ pol_bit(const uint64_t *set, uint32_t i)
 
 void pol_role_declare(struct pol_load *ld);
 void pol_roles_parse(struct pol_load *ld);
+/* Adds the members on the current line to the role of that number. */
+void pol_members_parse(struct pol_load *ld, uint32_t role);
 void pol_user_parse(struct pol_load *ld);
 void pol_users_finish(struct pol_load *ld);
+void pol_names_finish(struct pol_load *ld);
 uint32_t pol_role_atom(
     struct pol_load *ld, const char *s, size_t n, size_t off);
 uint32_t pol_user_atom(
@@ -420,31 +438,86 @@ struct pol_net {
 };
 
 struct pol_nets {
-	const char *text; /* as it is written */
+	const char *text;      /* as it is written */
+	bool local, not_local; /* sessions that came over no network */
 	uint32_t n, npos;
 	struct pol_net v[];
 };
 
 bool pol_addr_parse(const char *s, struct pol_addr *a);
 const struct pol_nets *pol_nets_parse(struct pol_load *ld);
+/* a NULL: the session came over no network. */
 bool pol_nets_match(const struct pol_nets *nets, const struct pol_addr *a);
 
+/* ---- pol_time.c ---- */
+
+#define POL_WINDOWS_MAX 64
+
+struct pol_tz {
+	const char *name;
+	const struct pol_zone *data; /* NULL: UTC */
+};
+
+/* One window; what it does not say is open. */
+struct pol_window {
+	const struct pol_tz *zone;
+	int64_t begin_ms, end_ms;    /* begin <= now < end */
+	int64_t first_day, last_day; /* local days since 1970, inclusive */
+	uint32_t from, to; /* local seconds of the day; over midnight too */
+	uint8_t days;	   /* bit 0: monday */
+	bool neg;
+};
+
+struct pol_times {
+	const char *text; /* as it is written */
+	uint32_t n, npos;
+	struct pol_window v[];
+};
+
+/* wide: the longer reading where a clock is set back (see Rule 1 there). */
+const struct pol_times *pol_times_parse(struct pol_load *ld, bool wide);
+bool pol_times_match(const struct pol_times *times, int64_t now_ms);
+/* The zone of that name; NULL: the policy's own. NULL: an error was said. */
+const struct pol_tz *pol_zone(
+    struct pol_load *ld, const char *name, size_t off);
+/*
+ * The moment that a date (with or without an hour) of the policy's zone
+ * begins, or ends.
+ */
+bool pol_date_parse(struct pol_load *ld, const char *s, size_t n, size_t off,
+    bool is_end, bool wide, int64_t *msp);
+
 /* ---- pol_op.c ---- */
+
+enum pol_level {
+	POL_LEVEL_NONE = 0,
+	POL_LEVEL_READ,
+	POL_LEVEL_EDIT,
+	POL_LEVEL_STAGING,
+	POL_LEVEL_PRODUCTION,
+	POL_LEVEL_MANAGE,
+};
 
 enum pol_op_kind {
 	POL_OP_MODEL = 0, /* has an [operation] section */
 	POL_OP_HOST,	  /* login, root-shell */
 	POL_OP_RIGHT,	  /* log, revoke, unenroll */
+	POL_OP_REGISTRY,  /* registry.view, ... */
 	POL_OP_GROUP,	  /* stands for its members */
 };
 
 struct pol_op {
 	struct mg_operation def;
 	enum pol_op_kind kind;
-	struct pol_ids members; /* of a group */
-	struct pol_vec rules;	/* uint32_t, rules that name it */
+	struct pol_ids members;	    /* of a group */
+	struct pol_vec rules;	    /* uint32_t, rules that name it */
+	enum pol_level level;	    /* that a [permission] gives it for */
+	struct pol_vec separations; /* uint32_t */
 };
 
+/* Adds a built-in one. */
+void pol_op_builtin(struct pol_load *ld, const char *name,
+    enum pol_op_kind kind, enum pol_level level);
 void pol_ops_builtin(struct pol_load *ld);
 void pol_op_declare(struct pol_load *ld);
 void pol_op_group_declare(struct pol_load *ld);
@@ -456,6 +529,111 @@ void pol_op_group_parse(struct pol_load *ld);
  */
 const struct pol_ids *pol_ops_parse(struct pol_load *ld, bool may_star);
 
+/* ---- pol_when.c ---- */
+
+#define POL_FILES_ASKED_MAX 64
+
+/* "file:/run/incident present" */
+struct pol_when_term {
+	enum { POL_PRESENT = 0, POL_ABSENT, POL_NEWER, POL_OLDER } what;
+	uint32_t file;
+	int64_t ms;
+	const char *text; /* as it is written */
+};
+
+/* A selector whose atoms are numbers of terms. */
+uint32_t pol_when_atom(
+    struct pol_load *ld, const char *s, size_t n, size_t off);
+
+/* ---- pol_approve.c ---- */
+
+#define POL_ALTS_MAX 32	  /* ways to satisfy one "approve" */
+#define POL_STAGES_MAX 4  /* joined by "then" */
+#define POL_NESTING_MAX 8 /* parentheses */
+
+/* count people of a role; stage 0: at any time. */
+struct pol_need {
+	uint32_t role; /* rank */
+	uint16_t count, stage;
+};
+
+/* One way: all of these. */
+struct pol_way {
+	uint32_t n;
+	struct pol_need need[MG_VERDICT_SLOTS_MAX];
+};
+
+struct pol_approve {
+	const char *text; /* as it is written */
+	uint32_t nways, nstages;
+	struct pol_way way[];
+};
+
+const struct pol_approve *pol_approve_parse(struct pol_load *ld);
+
+/* ---- pol_demand.c ---- */
+
+/* Which ssh keys a login may have been made with. */
+enum pol_login {
+	POL_LOGIN_HARDWARE = 1 << 0,
+	POL_LOGIN_CERTIFICATE = 1 << 1,
+	POL_LOGIN_ED25519 = 1 << 2,
+	POL_LOGIN_ECDSA = 1 << 3,
+	POL_LOGIN_RSA = 1 << 4,
+};
+
+/* "deploy" in "did deploy, approved promote" */
+struct pol_event {
+	const char *operation;
+	bool approved;
+};
+
+struct pol_limit {
+	enum pol_scope {
+		POL_PER_MODEL = 0,
+		POL_PER_TIER,
+		POL_PER_HOST,
+	} scope;   /* of live grants */
+	int64_t n; /* 0: no limit */
+	int64_t per_ms;
+};
+
+/* What a rule asks for. Times: 0 where it does not say. */
+struct mg_demand {
+	const struct pol_approve *approve;
+	bool mfa, hardware_key, confirm_number, different_teams;
+	bool has_uses, artifact_signed;
+	unsigned keys; /* enum pol_login; 0: any */
+	unsigned uses;
+	int64_t mfa_max_age_ms, key_max_age_ms;
+	int64_t approve_within_ms, start_within_ms, lasts_ms;
+	struct pol_limit live, rate, bytes;
+	const struct pol_event *excluded; /* who did one of these */
+	uint32_t nexcluded;
+	const char **signers;
+	uint32_t nsigners;
+};
+
+/* Whether the slots of a verdict can say whom it asks for. */
+bool pol_demand_is_flat(const struct mg_demand *d);
+
+/* Whether it asks for more than people and a second factor. */
+bool pol_demand_is_hard(const struct mg_demand *d);
+
+/* A demand while the lines of its rule are read. */
+struct pol_demand_draft {
+	struct mg_demand d;
+	const struct pol_line *first;	/* NULL: it asks for nothing */
+	char text[MG_INI_LINE_MAX * 2]; /* of all lines, to share it */
+	size_t len;
+};
+
+/* Takes the current line if it is about a demand. */
+bool pol_demand_key(struct pol_load *ld, struct pol_demand_draft *dr);
+/* The finished demand, shared with equal ones; NULL for none. */
+const struct mg_demand *pol_demand_finish(
+    struct pol_load *ld, struct pol_demand_draft *dr);
+
 /* ---- pol_rule.c ---- */
 
 enum pol_effect {
@@ -464,32 +642,56 @@ enum pol_effect {
 	POL_REQUIRE, /* demands, but does not allow */
 };
 
-struct pol_need {
-	uint32_t role; /* rank */
-	unsigned count;
-};
-
-/* What a rule asks for. Times: 0 where it does not say. */
-struct pol_demand {
-	bool mfa;
-	bool has_uses;
-	unsigned uses;
-	uint32_t nneeds;
-	struct pol_need need[MG_VERDICT_SLOTS_MAX];
-	int64_t approve_within_ms, start_within_ms, lasts_ms;
+/* Which registry transitions a rule is about. */
+enum pol_stages {
+	POL_STAGES_ANY = 0,
+	POL_STAGES_STAGING, /* among None, Staging and Archived */
 };
 
 struct pol_rule {
 	const char *name, *where;
 	const struct pol_ids *ops;
-	const struct pol_sel *role, *user, *model, *version, *host;
+	const struct pol_sel *role, *user, *model, *version, *host, *when;
 	const struct pol_nets *from;
-	const struct pol_demand *demand; /* NULL: asks for nothing */
-	uint32_t section;		 /* while loading */
+	const struct pol_times *time;
+	const struct mg_demand *demand; /* NULL: asks for nothing */
+	uint32_t section;		/* while loading */
 	enum pol_effect effect;
+	enum pol_stages stages;
+	bool creator; /* only for who made what is asked about */
 };
 
 void pol_rule_parse(struct pol_load *ld);
+/* Files a finished rule under each of its operations. */
+void pol_rule_add(struct pol_load *ld, const struct pol_rule *r);
+
+/* ---- pol_perm.c ---- */
+
+extern const char *const pol_level_words[POL_LEVEL_MANAGE + 1];
+
+/* The registry's own operations, and the level that each needs. */
+void pol_perm_builtin(struct pol_load *ld);
+void pol_perm_declare(struct pol_load *ld);
+void pol_perm_members(struct pol_load *ld);
+void pol_perm_parse(struct pol_load *ld);
+
+/* ---- pol_guard.c ---- */
+
+/* [policy]: the time zone before everything else, then the rest. */
+void pol_guard_zone(struct pol_load *ld);
+void pol_guard_parse(struct pol_load *ld);
+
+/* ---- pol_limit.c ---- */
+
+/* "Nobody drives all of these for one version alone." */
+struct pol_separation {
+	const char *name, *where;
+	const struct pol_ids *ops;
+	const struct pol_sel *model;
+	unsigned at_most;
+};
+
+void pol_separation_parse(struct pol_load *ld);
 
 /* ---- pol_match.c ---- */
 
@@ -513,11 +715,16 @@ void pol_facts_init(
 enum pol_cond {
 	POL_COND_USER = 1 << 0,
 	POL_COND_ROLE = 1 << 1,
-	POL_COND_MODEL = 1 << 2,
-	POL_COND_VERSION = 1 << 3,
-	POL_COND_HOST = 1 << 4,
-	POL_COND_FROM = 1 << 5,
+	POL_COND_TIME = 1 << 2,
+	POL_COND_FROM = 1 << 3,
+	POL_COND_WHEN = 1 << 4,
+	POL_COND_HOST = 1 << 5,
+	POL_COND_VERSION = 1 << 6,
+	POL_COND_MODEL = 1 << 7,
+	POL_COND_CREATOR = 1 << 8,
+	POL_COND_STAGES = 1 << 9,
 };
+#define POL_CONDS 10
 
 /*
  * Which conditions of the rule are not met (all of them with is_all, else
@@ -526,10 +733,31 @@ enum pol_cond {
  */
 unsigned pol_match(
     const struct pol_facts *f, const struct pol_rule *r, bool is_all);
+bool pol_model_sel_match(const struct pol_facts *f, const struct pol_sel *sel);
 
-/* Words for a person: what would meet the conditions in missing. */
-void pol_remedy(const struct mg_policy *p, const struct pol_rule *r,
-    unsigned missing, char *out, size_t size);
+/* A text that grows up to its size. */
+struct pol_words {
+	char *s;
+	size_t n, size;
+};
+void pol_say(struct pol_words *w, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* "to members of x for the model y": what would meet these conditions. */
+void pol_say_conds(struct pol_words *w, const struct mg_policy *p,
+    const struct pol_rule *r, unsigned conds);
+
+/* ---- pol_limit.c ---- */
+
+/*
+ * Whether what the demand asks of the past, of now and of the login is
+ * given; else says what is not, and why.
+ */
+bool pol_demand_met(const struct pol_facts *f, const struct pol_rule *r,
+    enum mg_why *whyp, struct pol_words *w);
+/* Whether a separation of duties is in the way. */
+bool pol_is_separated(
+    const struct pol_facts *f, uint32_t op, struct pol_words *w);
 
 /* ---- pol_decide.c ---- */
 
@@ -539,12 +767,14 @@ struct mg_policy {
 	struct pol_arena mem;
 	char digest[80];
 	struct pol_map users, groups, roles, ops;
-	struct pol_map user_atoms, host_atoms, versions;
+	struct pol_map user_atoms, host_atoms, versions, files;
 	struct pol_vec host_patterns; /* uint32_t, atoms without ':' */
 	struct pol_vec user_at;	      /* struct pol_user */
 	struct pol_vec group_at;      /* struct pol_members */
 	struct pol_vec op_at;	      /* struct pol_op */
 	struct pol_vec rules;	      /* struct pol_rule */
+	struct pol_vec whens;	      /* struct pol_when_term */
+	struct pol_vec separations;   /* struct pol_separation */
 	struct pol_models models;
 	struct pol_role *role_at; /* by rank */
 	uint32_t *role_rank;	  /* by number in roles */
@@ -552,6 +782,9 @@ struct mg_policy {
 	struct pol_user nobody;	  /* whoever is not in users */
 	const char **group_names;
 	const char **user_names;
+	const char **file_names;
+	const char *zone_name; /* of dates without one; NULL: UTC */
+	struct mg_policy_guard guard;
 };
 
 static inline struct pol_user *

@@ -15,7 +15,8 @@
 
 #include "pol.h"
 
-#define NEAR_MAX 256 /* rules looked at for a remedy */
+#define NEAR_MAX 256  /* rules looked at for a remedy */
+#define WAYS_MAX 1024 /* to approve, of all rules together */
 
 #define APPROVE_WITHIN_MS (15 * 60 * 1000)
 #define START_WITHIN_MS (15 * 60 * 1000)
@@ -24,9 +25,10 @@
 /* What was found so far. */
 struct sum {
 	struct mg_verdict *v;
-	const struct mg_policy *p;
-	const struct pol_rule *deny;
-	bool allowed, overflow, has_uses;
+	const struct pol_facts *f;
+	const struct pol_rule *deny, *unmet;
+	bool allowed, overflow, has_uses, has_signers;
+	uint64_t nways; /* of all demands together */
 };
 
 /* Rule 4: keeps the first MG_VERDICT_RULES_MAX by name. */
@@ -51,9 +53,9 @@ add_rule(struct mg_verdict *v, const struct pol_rule *r)
 }
 
 static void
-add_need(struct sum *sum, const struct pol_need *need)
+add_need(struct sum *sum, const struct pol_need *need, bool is_must)
 {
-	const char *role = sum->p->role_at[need->role].name;
+	const char *role = sum->f->p->role_at[need->role].name;
 	struct mg_verdict *v = sum->v;
 	size_t i;
 
@@ -67,10 +69,71 @@ add_need(struct sum *sum, const struct pol_need *need)
 	if (i == v->nslots) {
 		v->nslots++;
 		v->slots[i].role = role;
-		v->slots[i].count = 0;
+		v->slots[i].count = v->slots[i].must = 0;
 	}
 	if (v->slots[i].count < need->count)
 		v->slots[i].count = need->count;
+	if (is_must && v->slots[i].must < need->count)
+		v->slots[i].must = need->count;
+}
+
+/* The roles of all ways become slots; only a flat demand says no more. */
+static void
+add_approve(struct sum *sum, const struct pol_approve *a, bool is_flat)
+{
+	uint32_t i, j;
+
+	for (i = 0; i < a->nways; i++)
+		for (j = 0; j < a->way[i].n; j++)
+			add_need(sum, &a->way[i].need[j], is_flat);
+}
+
+/* What mg_policy_quorum() has to look at again. */
+static void
+keep_demand(struct sum *sum, const struct mg_demand *d)
+{
+	struct mg_verdict *v = sum->v;
+	size_t i;
+
+	for (i = 0; i < v->ndemands; i++)
+		if (v->demands[i] == d)
+			return;
+	if (v->ndemands == MG_VERDICT_DEMANDS_MAX) {
+		sum->overflow = true;
+		return;
+	}
+	v->demands[v->ndemands++] = d;
+	if (d->approve != NULL)
+		sum->nways *= d->approve->nways;
+	if (sum->nways > WAYS_MAX)
+		sum->overflow = true;
+	v->is_flat = v->is_flat && pol_demand_is_flat(d);
+}
+
+/* Signers that every rule accepts. */
+static void
+add_signers(struct sum *sum, const struct mg_demand *d)
+{
+	struct mg_verdict *v = sum->v;
+	size_t i, n = 0;
+	uint32_t j;
+
+	if (!sum->has_signers) {
+		for (j = 0; j < d->nsigners; j++)
+			v->signers[j] = d->signers[j];
+		v->nsigners = d->nsigners;
+		sum->has_signers = true;
+		return;
+	}
+	for (i = 0; i < v->nsigners; i++) {
+		for (j = 0; j < d->nsigners; j++)
+			if (strcmp(v->signers[i], d->signers[j]) == 0)
+				break;
+		if (j < d->nsigners)
+			v->signers[n++] = v->signers[i];
+	}
+	v->nsigners = n;
+	sum->overflow = sum->overflow || n == 0;
 }
 
 static void
@@ -80,21 +143,50 @@ shortest(int64_t *sum, int64_t ms)
 		*sum = ms;
 }
 
+/* Whether the session's last second factor is too old for d. */
+static bool
+wants_factor(const struct mg_ask *ask, const struct mg_demand *d)
+{
+	return d->mfa && (d->mfa_max_age_ms == 0 || ask->mfa_ms <= 0 ||
+			     ask->mfa_ms > ask->now_ms ||
+			     ask->now_ms - ask->mfa_ms > d->mfa_max_age_ms);
+}
+
 static void
-add_demand(struct sum *sum, const struct pol_demand *d)
+add_demand(struct sum *sum, const struct mg_demand *d)
 {
 	struct mg_verdict *v = sum->v;
-	uint32_t i;
 
-	v->mfa = v->mfa || d->mfa;
-	for (i = 0; i < d->nneeds; i++)
-		add_need(sum, &d->need[i]);
+	v->mfa = v->mfa || wants_factor(sum->f->ask, d);
+	v->confirm_number = v->confirm_number || d->confirm_number;
+	v->different_teams = v->different_teams || d->different_teams;
+	v->artifact_signed = v->artifact_signed || d->artifact_signed;
+	if (d->approve != NULL)
+		add_approve(sum, d->approve, pol_demand_is_flat(d));
+	if (!pol_demand_is_flat(d) || d->nexcluded > 0)
+		keep_demand(sum, d);
+	if (d->nsigners > 0)
+		add_signers(sum, d);
 	shortest(&v->approve_within_ms, d->approve_within_ms);
 	shortest(&v->start_within_ms, d->start_within_ms);
 	shortest(&v->lasts_ms, d->lasts_ms);
 	if (d->has_uses && d->uses != 0 && (v->uses == 0 || d->uses < v->uses))
 		v->uses = d->uses;
 	sum->has_uses = sum->has_uses || d->has_uses;
+}
+
+/* A demand that cannot be met by asking anybody. */
+static void
+check_demand(struct sum *sum, const struct pol_rule *r)
+{
+	struct pol_words none = {0};
+	enum mg_why why;
+
+	if (!pol_demand_is_hard(r->demand) ||
+	    pol_demand_met(sum->f, r, &why, &none))
+		return;
+	if (sum->unmet == NULL || strcmp(r->name, sum->unmet->name) < 0)
+		sum->unmet = r;
 }
 
 static void
@@ -112,8 +204,10 @@ apply(struct sum *sum, const struct pol_rule *r)
 		break;
 	}
 	add_rule(sum->v, r);
-	if (r->demand != NULL)
+	if (r->demand != NULL) {
 		add_demand(sum, r->demand);
+		check_demand(sum, r);
+	}
 }
 
 static void
@@ -136,12 +230,8 @@ sort_slots(struct mg_verdict *v)
 static void
 set_denied(struct mg_verdict *v, enum mg_why why)
 {
-	v->kind = MG_VERDICT_DENY;
+	memset(v, 0, offsetof(struct mg_verdict, remedy) + 1);
 	v->why = why;
-	v->mfa = false;
-	v->nslots = v->nrules = 0;
-	v->approve_within_ms = v->start_within_ms = v->lasts_ms = 0;
-	v->uses = 0;
 }
 
 /* How far a rule is from applying: the number of conditions, then which. */
@@ -155,6 +245,7 @@ static void
 nearest(
     const struct pol_facts *f, const struct pol_op *op, struct mg_verdict *v)
 {
+	struct pol_words w = {.s = v->remedy, .size = sizeof(v->remedy)};
 	const struct pol_rule *r, *best = NULL;
 	unsigned missing, best_missing = 0;
 	uint32_t i, n = op->rules.n;
@@ -172,12 +263,12 @@ nearest(
 		best = r;
 		best_missing = missing;
 	}
-	if (best != NULL)
-		pol_remedy(
-		    f->p, best, best_missing, v->remedy, sizeof(v->remedy));
-	else
-		snprintf(v->remedy, sizeof(v->remedy),
-		    "no rule allows '%s' to anybody", op->def.name);
+	if (best == NULL) {
+		pol_say(&w, "no rule allows '%s' to anybody", op->def.name);
+		return;
+	}
+	pol_say(&w, "rule %s (%s) would allow it", best->name, best->where);
+	pol_say_conds(&w, f->p, best, best_missing);
 }
 
 static void
@@ -195,29 +286,85 @@ set_defaults(struct sum *sum, const struct pol_op *op)
 		v->uses = op->kind == POL_OP_HOST ? 0 : 1;
 }
 
-/* Rule 1 */
+/* "(1 a and 1 b) or 2 c; 1 d then 1 e": what slots cannot say. */
 static void
-finish(struct sum *sum, const struct pol_facts *f, const struct pol_op *op)
+say_approve(struct mg_verdict *v)
+{
+	struct pol_words w = {.s = v->approve, .size = sizeof(v->approve)};
+	size_t i;
+
+	if (v->is_flat)
+		return;
+	for (i = 0; i < v->nslots; i++)
+		if (v->slots[i].must > 0)
+			pol_say(&w, "%s%u %s", w.n == 0 ? "" : ", ",
+			    v->slots[i].must, v->slots[i].role);
+	for (i = 0; i < v->ndemands; i++)
+		if (!pol_demand_is_flat(v->demands[i]))
+			pol_say(&w, "%s%s", w.n == 0 ? "" : "; ",
+			    v->demands[i]->approve->text);
+}
+
+static void
+deny_by_rule(struct sum *sum)
+{
+	set_denied(sum->v, MG_WHY_DENY_RULE);
+	add_rule(sum->v, sum->deny);
+	snprintf(sum->v->remedy, sizeof(sum->v->remedy),
+	    "rule %s (%s) forbids it", sum->deny->name, sum->deny->where);
+}
+
+static void
+deny_unmet(struct sum *sum)
 {
 	struct mg_verdict *v = sum->v;
+	struct pol_words w = {.s = v->remedy, .size = sizeof(v->remedy)};
+	enum mg_why why;
+
+	set_denied(v, MG_WHY_LIMIT);
+	add_rule(v, sum->unmet);
+	(void)pol_demand_met(sum->f, sum->unmet, &why, &w);
+	v->why = why;
+}
+
+static void
+deny_overflow(struct sum *sum)
+{
+	set_denied(sum->v, MG_WHY_LIMIT);
+	snprintf(sum->v->remedy, sizeof(sum->v->remedy),
+	    "the rules together ask for more than %d different roles, %d "
+	    "different ways to approve, or for signers that they do not "
+	    "share",
+	    MG_VERDICT_SLOTS_MAX, MG_VERDICT_DEMANDS_MAX);
+}
+
+/* Rule 1 */
+static void
+finish(struct sum *sum, uint32_t op)
+{
+	struct mg_verdict *v = sum->v;
+	const struct pol_facts *f = sum->f;
+	struct pol_words w = {.s = v->remedy, .size = sizeof(v->remedy)};
 
 	if (sum->deny != NULL) { /* Rule 2 */
-		set_denied(v, MG_WHY_DENY_RULE);
-		add_rule(v, sum->deny);
-		snprintf(v->remedy, sizeof(v->remedy),
-		    "rule %s (%s) forbids it", sum->deny->name,
-		    sum->deny->where);
+		deny_by_rule(sum);
 	} else if (!sum->allowed) {
 		set_denied(v, MG_WHY_NO_RULE);
-		nearest(f, op, v);
+		nearest(f, pol_op(f->p, op), v);
 	} else if (sum->overflow) { /* Rule 3 */
-		set_denied(v, MG_WHY_LIMIT);
-		snprintf(v->remedy, sizeof(v->remedy),
-		    "the rules together ask for more than %d different roles",
-		    MG_VERDICT_SLOTS_MAX);
+		deny_overflow(sum);
+	} else if (pol_is_separated(f, op, &w)) {
+		memset(v, 0, offsetof(struct mg_verdict, remedy));
+		v->why = MG_WHY_SEPARATION;
+	} else if (sum->unmet != NULL) {
+		deny_unmet(sum);
 	} else {
 		sort_slots(v);
-		set_defaults(sum, op);
+		say_approve(v);
+		set_defaults(sum, pol_op(f->p, op));
+		v->history = f->ask->history;
+		v->model = f->ask->model;
+		v->version = f->ask->version;
 		v->kind =
 		    v->mfa || v->nslots > 0 ? MG_VERDICT_ASK : MG_VERDICT_ALLOW;
 	}
@@ -227,13 +374,14 @@ void
 mg_policy_decide(
     const struct mg_policy *p, const struct mg_ask *ask, struct mg_verdict *v)
 {
-	struct sum sum = {.v = v, .p = p};
-	const struct pol_op *op;
 	const struct pol_rule *r;
+	const struct pol_op *op;
 	struct pol_facts f;
+	struct sum sum = {.v = v, .f = &f, .nways = 1};
 	uint32_t i, id;
 
 	memset(v, 0, offsetof(struct mg_verdict, remedy) + 1);
+	v->is_flat = true;
 	id = pol_map_find(&p->ops, ask->operation, strlen(ask->operation));
 	if (id == POL_NONE || pol_op(p, id)->kind == POL_OP_GROUP) {
 		v->why = MG_WHY_UNKNOWN_OPERATION;
@@ -248,5 +396,5 @@ mg_policy_decide(
 		if (pol_match(&f, r, false) == 0)
 			apply(&sum, r);
 	}
-	finish(&sum, &f, op);
+	finish(&sum, id);
 }

@@ -98,14 +98,18 @@ pol_keys(struct pol_load *ld, const struct pol_key *keys, void *obj,
 /* What may stand in brackets, and whether it has a name. */
 static const struct {
 	const char *type;
-	bool in_operations;
+	bool has_name, in_operations;
 } types[] = {
-    {"role", false},
-    {"user", false},
-    {"model", false},
-    {"operation", true},
-    {"operation-group", true},
-    {"rule", false},
+    {"policy", false, false},
+    {"role", true, false},
+    {"user", true, false},
+    {"model", true, false},
+    {"permission", true, false},
+    {"operation", true, true},
+    {"operation-group", true, true},
+    {"rule", true, false},
+    {"separation", true, false},
+    {"test", true, false},
 };
 
 static bool
@@ -122,7 +126,11 @@ check_type(struct pol_load *ld)
 		    "unknown section type '%s'", sec->type);
 		return false;
 	}
-	if (sec->name[0] == '\0') {
+	if (!types[i].has_name && sec->name[0] != '\0') {
+		pol_err_head(ld, "[%s] has no name", sec->type);
+		return false;
+	}
+	if (types[i].has_name && sec->name[0] == '\0') {
 		pol_diag(&ld->src, false, sec->file, sec->line,
 		    (unsigned)strlen(sec->type) + 2, "[%s] needs a name",
 		    sec->type);
@@ -186,7 +194,9 @@ build(struct pol_load *ld)
 {
 	check_sections(ld);
 	pol_ops_builtin(ld);
+	pol_each(ld, "policy", pol_guard_zone);
 	pol_each(ld, "role", pol_role_declare);
+	pol_each(ld, "permission", pol_perm_declare);
 	pol_each(ld, "operation", pol_op_declare);
 	pol_each(ld, "operation-group", pol_op_group_declare);
 	pol_roles_parse(ld);
@@ -194,9 +204,13 @@ build(struct pol_load *ld)
 	pol_each(ld, "model", pol_model_parse);
 	pol_each(ld, "operation", pol_op_parse);
 	pol_each(ld, "operation-group", pol_op_group_parse);
+	pol_each(ld, "policy", pol_guard_parse);
+	pol_each(ld, "permission", pol_perm_parse);
 	pol_each(ld, "rule", pol_rule_parse);
+	pol_each(ld, "separation", pol_separation_parse);
 	pol_users_finish(ld);
 	pol_models_finish(ld);
+	pol_names_finish(ld);
 }
 
 /* r is how reading went; takes and ends ld->src. */
@@ -237,7 +251,9 @@ enum mg_err
 mg_policy_load(const struct mg_policy_source *src, struct mg_policy **pp,
     struct mg_diags *ds)
 {
-	struct pol_load ld = {0};
+	struct pol_load ld = {.can = src->can,
+	    .zone_dir = src->zone_dir == NULL ? POL_ZONE_DIR : src->zone_dir,
+	    .is_strict = src->rule != NULL && !src->rule->any_owner};
 
 	return load(&ld, pol_source_read(&ld.src, src, ds), pp);
 }
@@ -246,7 +262,8 @@ enum mg_err
 pol_load_texts(const struct pol_text *texts, size_t n, struct mg_policy **pp,
     struct mg_diags *ds)
 {
-	struct pol_load ld = {0};
+	struct pol_load ld = {
+	    .can = MG_POLICY_CAN_ALL, .zone_dir = POL_ZONE_DIR};
 
 	return load(&ld, pol_source_take(&ld.src, texts, n, ds), pp);
 }

@@ -149,9 +149,61 @@ version_match(const struct pol_facts *f, const struct pol_rule *r)
 static bool
 from_match(const struct pol_facts *f, const struct pol_rule *r)
 {
-	if (!f->has_from)
+	if (f->has_from)
+		return pol_nets_match(r->from, &f->from);
+	if (f->ask->is_local)
+		return pol_nets_match(r->from, NULL);
+	return unknown_fits(r);
+}
+
+static bool
+has_when(const struct pol_facts *f, uint32_t atom, bool maybe)
+{
+	const struct pol_when_term *t =
+	    (struct pol_when_term *)f->p->whens.v + atom;
+	const struct mg_file_state *st;
+	int64_t age;
+
+	if (f->ask->files == NULL)
+		return maybe;
+	st = &f->ask->files[t->file];
+	if (st->is == MG_FILE_UNKNOWN)
+		return maybe;
+	age = f->ask->now_ms - st->modified_ms;
+	switch (t->what) {
+	case POL_PRESENT:
+		return st->is == MG_FILE_PRESENT;
+	case POL_ABSENT:
+		return st->is == MG_FILE_ABSENT;
+	case POL_NEWER:
+		return st->is == MG_FILE_PRESENT && age <= t->ms;
+	case POL_OLDER:
+		return st->is == MG_FILE_PRESENT && age > t->ms;
+	}
+	return false;
+}
+
+static bool
+creator_match(const struct pol_facts *f, const struct pol_rule *r)
+{
+	const struct mg_people *people = f->ask->people;
+	const char *creator = f->ask->creator;
+
+	if (creator == NULL || creator[0] == '\0')
 		return unknown_fits(r);
-	return pol_nets_match(r->from, &f->from);
+	if (strcmp(creator, f->ask->user) == 0)
+		return true;
+	return people != NULL && people->is_same != NULL &&
+	       people->is_same(people->arg, creator, f->ask->user);
+}
+
+/* None, Staging and Archived, but not Production. */
+static bool
+is_staging(const char *stage)
+{
+	return stage != NULL &&
+	       (strcmp(stage, "None") == 0 || strcmp(stage, "Staging") == 0 ||
+		   strcmp(stage, "Archived") == 0);
 }
 
 /* A model condition is never met where no model is asked about. */
@@ -162,27 +214,64 @@ model_match(const struct pol_facts *f, const struct pol_rule *r)
 	       sel_match(f, r->model, has_model, false);
 }
 
+bool
+pol_model_sel_match(const struct pol_facts *f, const struct pol_sel *sel)
+{
+	return sel_match(f, sel, has_model, false);
+}
+
+static bool
+cond_match(
+    const struct pol_facts *f, const struct pol_rule *r, enum pol_cond cond)
+{
+	bool maybe = unknown_fits(r);
+
+	switch (cond) {
+	case POL_COND_USER:
+		return r->user == NULL ||
+		       sel_match(f, r->user, has_user, maybe);
+	case POL_COND_ROLE:
+		return r->role == NULL ||
+		       sel_match(f, r->role, has_role, maybe);
+	case POL_COND_TIME:
+		return r->time == NULL ||
+		       pol_times_match(r->time, f->ask->now_ms);
+	case POL_COND_FROM:
+		return r->from == NULL || from_match(f, r);
+	case POL_COND_WHEN:
+		return r->when == NULL ||
+		       sel_match(f, r->when, has_when, maybe);
+	case POL_COND_HOST:
+		return r->host == NULL ||
+		       sel_match(f, r->host, has_host, maybe);
+	case POL_COND_VERSION:
+		return r->version == NULL || version_match(f, r);
+	case POL_COND_MODEL:
+		return r->model == NULL || model_match(f, r);
+	case POL_COND_CREATOR:
+		return !r->creator || creator_match(f, r);
+	case POL_COND_STAGES:
+		return r->stages == POL_STAGES_ANY ||
+		       (is_staging(f->ask->stage_from) &&
+			   is_staging(f->ask->stage_to));
+	}
+	return false;
+}
+
 unsigned
 pol_match(const struct pol_facts *f, const struct pol_rule *r, bool is_all)
 {
-	bool maybe = unknown_fits(r);
+	/* What rules differ in comes first, what costs time last. */
+	static const enum pol_cond order[POL_CONDS] = {POL_COND_USER,
+	    POL_COND_ROLE, POL_COND_MODEL, POL_COND_HOST, POL_COND_VERSION,
+	    POL_COND_CREATOR, POL_COND_STAGES, POL_COND_FROM, POL_COND_TIME,
+	    POL_COND_WHEN};
 	unsigned missing = 0;
+	size_t i;
 
-	if (r->user != NULL && !sel_match(f, r->user, has_user, maybe))
-		missing |= POL_COND_USER;
-	if (r->role != NULL && (is_all || missing == 0) &&
-	    !sel_match(f, r->role, has_role, maybe))
-		missing |= POL_COND_ROLE;
-	if (r->model != NULL && (is_all || missing == 0) && !model_match(f, r))
-		missing |= POL_COND_MODEL;
-	if (r->host != NULL && (is_all || missing == 0) &&
-	    !sel_match(f, r->host, has_host, maybe))
-		missing |= POL_COND_HOST;
-	if (r->version != NULL && (is_all || missing == 0) &&
-	    !version_match(f, r))
-		missing |= POL_COND_VERSION;
-	if (r->from != NULL && (is_all || missing == 0) && !from_match(f, r))
-		missing |= POL_COND_FROM;
+	for (i = 0; i < POL_CONDS && (is_all || missing == 0); i++)
+		if (!cond_match(f, r, order[i]))
+			missing |= order[i];
 	return missing;
 }
 
@@ -192,29 +281,21 @@ pol_match(const struct pol_facts *f, const struct pol_rule *r, bool is_all)
 
 typedef const char *(*word_fn)(const struct mg_policy *p, uint32_t atom);
 
-struct text {
-	char *s;
-	size_t n, size;
-};
-
-static void say(struct text *t, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void
-say(struct text *t, const char *fmt, ...)
+void
+pol_say(struct pol_words *w, const char *fmt, ...)
 {
 	va_list ap;
 	int n;
 
-	if (t->n + 1 >= t->size)
+	if (w->size == 0 || w->n + 1 >= w->size)
 		return;
 	va_start(ap, fmt);
-	n = vsnprintf(t->s + t->n, t->size - t->n, fmt, ap);
+	n = vsnprintf(w->s + w->n, w->size - w->n, fmt, ap);
 	va_end(ap);
 	if (n > 0)
-		t->n += (size_t)n;
-	if (t->n >= t->size)
-		t->n = t->size - 1;
+		w->n += (size_t)n;
+	if (w->n >= w->size)
+		w->n = w->size - 1;
 }
 
 static const char *
@@ -251,73 +332,86 @@ version_word(const struct mg_policy *p, uint32_t atom)
 
 /* Says the items that are excluded, or those that are not. */
 static void
-say_items(struct text *t, const struct mg_policy *p, const struct pol_sel *sel,
-    word_fn word, bool neg)
+say_items(struct pol_words *w, const struct mg_policy *p,
+    const struct pol_sel *sel, word_fn word, bool neg)
 {
-	const uint32_t *w = sel->w, *end = sel->w + sel->nwords;
+	const uint32_t *at = sel->w, *end = sel->w + sel->nwords;
 	unsigned items = 0;
 	uint32_t n, i;
 
-	for (; w < end; w += n) {
-		bool is_neg = (*w & POL_SEL_NOT) != 0;
+	for (; at < end; at += n) {
+		bool is_neg = (*at & POL_SEL_NOT) != 0;
 
-		n = *w++ & ~POL_SEL_NOT;
+		n = *at++ & ~POL_SEL_NOT;
 		if (is_neg != neg)
 			continue;
 		if (++items > SAY_ITEMS_MAX) {
-			say(t, " or others");
+			pol_say(w, " or others");
 			return;
 		}
-		say(t, "%s", items == 1 ? "" : " or ");
+		pol_say(w, "%s", items == 1 ? "" : " or ");
 		for (i = 0; i < n; i++)
-			say(t, "%s%s", i == 0 ? "" : " & ", word(p, w[i]));
+			pol_say(w, "%s%s", i == 0 ? "" : " & ", word(p, at[i]));
 	}
 }
 
 /* "a or b & c, but not d" */
 static void
-say_sel(struct text *t, const struct mg_policy *p, const struct pol_sel *sel,
-    word_fn word)
+say_sel(struct pol_words *w, const struct mg_policy *p,
+    const struct pol_sel *sel, word_fn word)
 {
 	uint32_t items = 0, i;
 
 	for (i = 0; i < sel->nwords; i += 1 + (sel->w[i] & ~POL_SEL_NOT))
 		items++;
 	if (sel->npos > 0)
-		say_items(t, p, sel, word, false);
+		say_items(w, p, sel, word, false);
 	if (items == sel->npos)
 		return;
-	say(t, sel->npos > 0 ? ", but not " : "any other than ");
-	say_items(t, p, sel, word, true);
+	pol_say(w, sel->npos > 0 ? ", but not " : "any other than ");
+	say_items(w, p, sel, word, true);
+}
+
+static const char *
+when_word(const struct mg_policy *p, uint32_t atom)
+{
+	return ((struct pol_when_term *)p->whens.v)[atom].text;
 }
 
 void
-pol_remedy(const struct mg_policy *p, const struct pol_rule *r,
-    unsigned missing, char *out, size_t size)
+pol_say_conds(struct pol_words *w, const struct mg_policy *p,
+    const struct pol_rule *r, unsigned conds)
 {
-	struct text t = {.s = out, .size = size};
-
-	say(&t, "rule %s (%s) would allow it", r->name, r->where);
-	if ((missing & POL_COND_ROLE) != 0) {
-		say(&t, " to members of ");
-		say_sel(&t, p, r->role, role_word);
+	if ((conds & POL_COND_ROLE) != 0) {
+		pol_say(w, " to members of ");
+		say_sel(w, p, r->role, role_word);
 	}
-	if ((missing & POL_COND_USER) != 0) {
-		say(&t, " to ");
-		say_sel(&t, p, r->user, user_word);
+	if ((conds & POL_COND_USER) != 0) {
+		pol_say(w, " to ");
+		say_sel(w, p, r->user, user_word);
 	}
-	if ((missing & POL_COND_MODEL) != 0) {
-		say(&t, " for the model ");
-		say_sel(&t, p, r->model, model_word);
+	if ((conds & POL_COND_CREATOR) != 0)
+		pol_say(w, " to who created it");
+	if ((conds & POL_COND_MODEL) != 0) {
+		pol_say(w, " for the model ");
+		say_sel(w, p, r->model, model_word);
 	}
-	if ((missing & POL_COND_VERSION) != 0) {
-		say(&t, " for the version ");
-		say_sel(&t, p, r->version, version_word);
+	if ((conds & POL_COND_VERSION) != 0) {
+		pol_say(w, " for the version ");
+		say_sel(w, p, r->version, version_word);
 	}
-	if ((missing & POL_COND_HOST) != 0) {
-		say(&t, " on ");
-		say_sel(&t, p, r->host, host_word);
+	if ((conds & POL_COND_STAGES) != 0)
+		pol_say(w, " among None, Staging and Archived");
+	if ((conds & POL_COND_HOST) != 0) {
+		pol_say(w, " on ");
+		say_sel(w, p, r->host, host_word);
 	}
-	if ((missing & POL_COND_FROM) != 0)
-		say(&t, " from %s", r->from->text);
+	if ((conds & POL_COND_FROM) != 0)
+		pol_say(w, " from %s", r->from->text);
+	if ((conds & POL_COND_TIME) != 0)
+		pol_say(w, " at %s", r->time->text);
+	if ((conds & POL_COND_WHEN) != 0) {
+		pol_say(w, " when ");
+		say_sel(w, p, r->when, when_word);
+	}
 }

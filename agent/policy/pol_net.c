@@ -117,6 +117,15 @@ parse_net(struct pol_load *ld, const char *s, size_t n, size_t off,
 	return true;
 }
 
+static bool
+may_be_local(struct pol_load *ld)
+{
+	if ((ld->can & MG_POLICY_CAN_LOCAL) != 0)
+		return true;
+	pol_err(ld, 0, "this version of the agent cannot honour 'local'");
+	return false;
+}
+
 const struct pol_nets *
 pol_nets_parse(struct pol_load *ld)
 {
@@ -125,7 +134,7 @@ pol_nets_parse(struct pol_load *ld)
 	struct pol_net v[POL_ITEMS_MAX];
 	uint32_t n = 0, npos = 0;
 	struct pol_iter it;
-	bool ok = true;
+	bool ok = true, local = false, not_local = false;
 
 	if ((shared = pol_shared_get(ld, 'n', ld->ln->value)) != NULL)
 		return shared;
@@ -133,6 +142,13 @@ pol_nets_parse(struct pol_load *ld)
 	while (pol_iter_next(ld, &it)) {
 		bool neg = it.s[0] == '!';
 
+		if (it.len - neg == 5 && memcmp(it.s + neg, "local", 5) == 0) {
+			ok = may_be_local(ld) && ok;
+			local = local || !neg;
+			not_local = not_local || neg;
+			npos += !neg;
+			continue;
+		}
 		ok = parse_net(
 			 ld, it.s + neg, it.len - neg, it.off + neg, &v[n]) &&
 		     ok;
@@ -145,6 +161,8 @@ pol_nets_parse(struct pol_load *ld)
 	if (nets == NULL || (nets->text = pol_strndup(&ld->p->mem,
 				 ld->ln->value, strlen(ld->ln->value))) == NULL)
 		return pol_oom(ld);
+	nets->local = local;
+	nets->not_local = not_local;
 	nets->n = n;
 	nets->npos = npos;
 	memcpy(nets->v, v, n * sizeof(v[0]));
@@ -169,6 +187,8 @@ pol_nets_match(const struct pol_nets *nets, const struct pol_addr *a)
 	bool yes = nets->npos == 0;
 	uint32_t i;
 
+	if (a == NULL)
+		return !nets->not_local && (yes || nets->local);
 	for (i = 0; i < nets->n; i++) {
 		if (!is_in(&nets->v[i], a))
 			continue;

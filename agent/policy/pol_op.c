@@ -48,13 +48,24 @@ add_op(struct pol_load *ld, const char *name, enum pol_op_kind kind)
 }
 
 void
+pol_op_builtin(struct pol_load *ld, const char *name, enum pol_op_kind kind,
+    enum pol_level level)
+{
+	uint32_t i = add_op(ld, name, kind);
+
+	if (i != POL_NONE)
+		pol_op(ld->p, i)->level = level;
+}
+
+void
 pol_ops_builtin(struct pol_load *ld)
 {
-	(void)add_op(ld, "login", POL_OP_HOST);
-	(void)add_op(ld, "root-shell", POL_OP_HOST);
-	(void)add_op(ld, "log", POL_OP_RIGHT);
-	(void)add_op(ld, "revoke", POL_OP_RIGHT);
-	(void)add_op(ld, "unenroll", POL_OP_RIGHT);
+	pol_op_builtin(ld, "login", POL_OP_HOST, POL_LEVEL_NONE);
+	pol_op_builtin(ld, "root-shell", POL_OP_HOST, POL_LEVEL_NONE);
+	pol_op_builtin(ld, "log", POL_OP_RIGHT, POL_LEVEL_NONE);
+	pol_op_builtin(ld, "revoke", POL_OP_RIGHT, POL_LEVEL_NONE);
+	pol_op_builtin(ld, "unenroll", POL_OP_RIGHT, POL_LEVEL_NONE);
+	pol_perm_builtin(ld);
 }
 
 static void
@@ -76,7 +87,7 @@ declare(struct pol_load *ld, enum pol_op_kind kind)
 		return;
 	}
 	op = pol_op(ld->p, i);
-	if (op->kind == POL_OP_HOST || op->kind == POL_OP_RIGHT)
+	if (op->kind != POL_OP_MODEL && op->kind != POL_OP_GROUP)
 		pol_err_head(ld, "operation '%s' is built in", name);
 	else if (op->kind != kind)
 		pol_err_head(ld,
@@ -276,6 +287,23 @@ set_artifact(struct pol_load *ld, void *obj)
 }
 
 static void
+set_level(struct pol_load *ld, void *obj)
+{
+	enum pol_level l;
+
+	for (l = POL_LEVEL_READ; l <= POL_LEVEL_MANAGE; l++)
+		if (strcmp(ld->ln->value, pol_level_words[l]) == 0)
+			break;
+	if (l > POL_LEVEL_MANAGE)
+		pol_err(ld, 0,
+		    "'%s' is not read, edit, manage-staging, "
+		    "manage-production or manage",
+		    ld->ln->value);
+	else
+		((struct pol_op *)obj)->level = l;
+}
+
+static void
 set_description(struct pol_load *ld, void *obj)
 {
 	(void)ld;
@@ -287,6 +315,7 @@ static const struct pol_key op_keys[] = {
     {"run-as", set_run_as},
     {"cwd", set_cwd},
     {"artifact", set_artifact},
+    {"level", set_level},
     {"description", set_description},
     {NULL, NULL},
 };

@@ -90,6 +90,54 @@ entry_target(struct pol_load *ld, struct pol_entry *e, const char *s, size_t n,
 	return e->other != POL_NONE;
 }
 
+/*
+ * Cuts "WORD DATE" off the end of s[0..*np); false when it does not end so.
+ */
+static bool
+cut_date(const char *s, size_t *np, const char *word, size_t *date_offp,
+    size_t *date_np)
+{
+	size_t n = *np, at = n, len = strlen(word);
+
+	while (at > 0 && s[at - 1] != ' ' && s[at - 1] != '\t')
+		at--;
+	*date_offp = at;
+	*date_np = n - at;
+	while (at > 0 && (s[at - 1] == ' ' || s[at - 1] == '\t'))
+		at--;
+	if (at <= len || memcmp(s + at - len, word, len) != 0 ||
+	    (s[at - len - 1] != ' ' && s[at - len - 1] != '\t'))
+		return false;
+	at -= len;
+	while (at > 0 && (s[at - 1] == ' ' || s[at - 1] == '\t'))
+		at--;
+	*np = at;
+	return true;
+}
+
+/* "alice from 2026-01-01 until 2026-12-31" */
+static bool
+member_dates(struct pol_load *ld, struct pol_member *m, const char *s,
+    size_t *np, size_t off)
+{
+	size_t at, n;
+
+	m->from_ms = INT64_MIN;
+	m->until_ms = INT64_MAX;
+	if (cut_date(s, np, "until", &at, &n) &&
+	    !pol_date_parse(
+		ld, s + at, n, off + at, true, m->neg, &m->until_ms))
+		return false;
+	if (cut_date(s, np, "from", &at, &n) &&
+	    !pol_date_parse(
+		ld, s + at, n, off + at, false, m->neg, &m->from_ms))
+		return false;
+	if (m->from_ms < m->until_ms)
+		return true;
+	pol_err(ld, off, "it ends before it begins");
+	return false;
+}
+
 static void
 put_member(struct pol_load *ld, const struct pol_iter *it)
 {
@@ -97,10 +145,9 @@ put_member(struct pol_load *ld, const struct pol_iter *it)
 	const char *s = it->s;
 	size_t n = it->len, off = it->off;
 
-	e.m.from_ms = INT64_MIN;
-	e.m.until_ms = INT64_MAX;
 	e.m.neg = take_prefix(&s, &n, &off, "!");
-	if (!entry_target(ld, &e, s, n, off))
+	if (!member_dates(ld, &e.m, s, &n, off) ||
+	    !entry_target(ld, &e, s, n, off))
 		return;
 	if ((slot = pol_vec_add(&ld->members, sizeof(*slot))) == NULL)
 		(void)pol_oom(ld);
@@ -108,15 +155,31 @@ put_member(struct pol_load *ld, const struct pol_iter *it)
 		*slot = e;
 }
 
-static void
-set_members(struct pol_load *ld, void *obj)
+void
+pol_members_parse(struct pol_load *ld, uint32_t role)
 {
 	struct pol_iter it;
 
-	(void)obj;
+	ld->role = role;
 	pol_iter_init(&it, ld->ln->value);
 	while (pol_iter_next(ld, &it))
 		put_member(ld, &it);
+}
+
+static void
+set_members(struct pol_load *ld, void *obj)
+{
+	(void)obj;
+	pol_members_parse(ld, ld->role);
+}
+
+static void
+set_role_kind(struct pol_load *ld, void *obj)
+{
+	if (strcmp(ld->ln->value, "approve-only") == 0)
+		((struct pol_role *)obj)->is_approve_only = true;
+	else
+		pol_err(ld, 0, "'%s' is not 'approve-only'", ld->ln->value);
 }
 
 static void
@@ -128,6 +191,7 @@ set_description(struct pol_load *ld, void *obj)
 
 static const struct pol_key role_keys[] = {
     {"members", set_members},
+    {"kind", set_role_kind},
     {"description", set_description},
     {NULL, NULL},
 };
@@ -143,7 +207,7 @@ parse_role(struct pol_load *ld)
 	if (ld->role == POL_NONE)
 		return;
 	ld->p->role_at[ld->role].where = pol_where(ld);
-	pol_keys(ld, role_keys, NULL, NULL);
+	pol_keys(ld, role_keys, &ld->p->role_at[ld->role], NULL);
 	if (ld->members.n == before && ld->src.ds->errors == errors)
 		pol_err_head(ld, "role '%s' has no members", ld->sec->name);
 }
@@ -161,7 +225,7 @@ say_cycle(struct pol_load *ld, uint32_t role)
 {
 	uint32_t i;
 
-	for (i = 0; i < ld->src.sections.n; i++) {
+	for (i = 0; i + 1 < ld->src.sections.n; i++) {
 		ld->sec = pol_section(&ld->src, i);
 		if (strcmp(ld->sec->type, "role") == 0 &&
 		    strcmp(ld->sec->name, ld->p->roles.v[role].s) == 0)
@@ -388,6 +452,7 @@ pol_roles_parse(struct pol_load *ld)
 		return;
 	}
 	pol_each(ld, "role", parse_role);
+	pol_each(ld, "permission", pol_perm_members);
 	if (ld->no_memory)
 		return;
 	rank_roles(ld);
@@ -451,9 +516,12 @@ set_user_attr(struct pol_load *ld, void *obj)
 	if (!ok)
 		return false;
 	pol_iter_init(&it, ld->ln->value);
-	while (pol_iter_next(ld, &it))
-		if (pol_name(ld, "value", it.s, it.len, it.off))
+	while (pol_iter_next(ld, &it)) {
+		if (it.n > 1 && strcmp(key, "team") == 0)
+			pol_err(ld, it.off, "a person is in one team");
+		else if (pol_name(ld, "value", it.s, it.len, it.off))
 			add_attr(ld, ld->role, key, it.s, it.len);
+	}
 	return true;
 }
 
@@ -495,6 +563,7 @@ file_attrs(struct pol_load *ld)
 		}
 		u->atoms = v;
 		u->natoms = 0;
+		u->team = POL_NONE;
 		v[0] = pol_map_find(
 		    &p->user_atoms, p->users.v[i].s, p->users.v[i].len);
 		u->natoms = v[0] != POL_NONE;
@@ -505,6 +574,8 @@ file_attrs(struct pol_load *ld)
 		u = pol_user(p, a[i].user);
 		u->atoms[u->natoms++] = a[i].atom;
 		u->is_service = u->is_service || a[i].atom == service;
+		if (strncmp(p->user_atoms.v[a[i].atom].s, "team:", 5) == 0)
+			u->team = a[i].atom;
 		u->has_kind =
 		    u->has_kind || a[i].atom == service || a[i].atom == person;
 	}
@@ -559,8 +630,17 @@ pol_users_finish(struct pol_load *ld)
 		mark_groups(ld);
 	if (!ld->no_memory)
 		file_attrs(ld);
+}
+
+/* Lists of names for who asks. */
+void
+pol_names_finish(struct pol_load *ld)
+{
+	struct mg_policy *p = ld->p;
+
 	p->group_names = names_of(ld, &p->groups);
 	p->user_names = names_of(ld, &p->users);
+	p->file_names = names_of(ld, &p->files);
 }
 
 /* ---- terms of rules ---- */

@@ -8,10 +8,7 @@
 /* A rule while its lines are read. */
 struct draft {
 	struct pol_rule r;
-	struct pol_demand d;
-	const struct pol_line *first_demand;
-	char text[MG_INI_LINE_MAX * 2]; /* of all demands, to share them */
-	size_t len;
+	struct pol_demand_draft demand;
 };
 
 static void
@@ -138,119 +135,41 @@ set_from(struct pol_load *ld, void *obj)
 	((struct draft *)obj)->r.from = pol_nets_parse(ld);
 }
 
-/* ---- demands ---- */
-
-/* Remembers that the current line is one. */
-static struct pol_demand *
-demand(struct pol_load *ld, void *obj)
-{
-	struct draft *dr = obj;
-	size_t k = strlen(ld->ln->key), v = strlen(ld->ln->value);
-
-	if (dr->first_demand == NULL)
-		dr->first_demand = ld->ln;
-	if (k + v + 2 < sizeof(dr->text) - dr->len) {
-		memcpy(dr->text + dr->len, ld->ln->key, k);
-		dr->text[dr->len + k] = '=';
-		memcpy(dr->text + dr->len + k + 1, ld->ln->value, v);
-		dr->text[dr->len + k + 1 + v] = '\n';
-		dr->len += k + v + 2;
-		dr->text[dr->len] = '\0';
-	} else {
-		dr->len = sizeof(dr->text); /* too long to be shared */
-	}
-	return &dr->d;
-}
-
-static void
-set_mfa(struct pol_load *ld, void *obj)
-{
-	struct pol_demand *d = demand(ld, obj);
-
-	if (strcmp(ld->ln->value, "required") == 0)
-		d->mfa = true;
-	else
-		pol_err(ld, 0, "'%s' is not 'required'", ld->ln->value);
-}
-
-/* "2 risk-owner" */
+/* Doubt counts against: an allowing rule gets the narrower reading. */
 static bool
-put_need(struct pol_load *ld, struct pol_demand *d, const struct pol_iter *it)
+is_wide(struct pol_load *ld)
 {
-	size_t digits = 0, name;
-	struct pol_need need;
-	uint32_t i;
-
-	while (
-	    digits < it->len && it->s[digits] != ' ' && it->s[digits] != '\t')
-		digits++;
-	for (name = digits;
-	     name < it->len && (it->s[name] == ' ' || it->s[name] == '\t');)
-		name++;
-	if (name == it->len) {
-		pol_err(ld, it->off,
-		    "write how many of which role, such as '1 risk-owner'");
-		return false;
-	}
-	if (!pol_count(ld, it->s, digits, it->off, POL_COUNT_MAX, &need.count))
-		return false;
-	need.role =
-	    pol_role_atom(ld, it->s + name, it->len - name, it->off + name);
-	if (need.role == POL_NONE)
-		return false;
-	for (i = 0; i < d->nneeds; i++)
-		if (d->need[i].role == need.role) {
-			pol_err(ld, it->off + name, "the role stands twice");
-			return false;
-		}
-	if (d->nneeds == MG_VERDICT_SLOTS_MAX) {
-		pol_err(
-		    ld, it->off, "more than %d roles", MG_VERDICT_SLOTS_MAX);
-		return false;
-	}
-	d->need[d->nneeds++] = need;
-	return true;
+	return is_value(ld, "effect", "deny") ||
+	       is_value(ld, "effect", "require");
 }
 
 static void
-set_approve(struct pol_load *ld, void *obj)
+set_time(struct pol_load *ld, void *obj)
 {
-	struct pol_demand *d = demand(ld, obj);
-	struct pol_iter it;
-
-	pol_iter_init(&it, ld->ln->value);
-	while (pol_iter_next(ld, &it))
-		if (!put_need(ld, d, &it))
-			return;
+	((struct draft *)obj)->r.time = pol_times_parse(ld, is_wide(ld));
 }
 
 static void
-set_approve_within(struct pol_load *ld, void *obj)
+set_when(struct pol_load *ld, void *obj)
 {
-	(void)pol_duration(ld, &demand(ld, obj)->approve_within_ms);
+	if ((ld->can & MG_POLICY_CAN_FILES) == 0)
+		pol_err_key(
+		    ld, "this version of the agent cannot honour 'when'");
+	else
+		((struct draft *)obj)->r.when =
+		    pol_sel_parse(ld, 'w', pol_when_atom);
 }
 
 static void
-set_start_within(struct pol_load *ld, void *obj)
+set_creator(struct pol_load *ld, void *obj)
 {
-	(void)pol_duration(ld, &demand(ld, obj)->start_within_ms);
-}
-
-static void
-set_lasts(struct pol_load *ld, void *obj)
-{
-	(void)pol_duration(ld, &demand(ld, obj)->lasts_ms);
-}
-
-static void
-set_uses(struct pol_load *ld, void *obj)
-{
-	struct pol_demand *d = demand(ld, obj);
-	const char *v = ld->ln->value;
-
-	d->has_uses = true;
-	if (strcmp(v, "unlimited") != 0)
-		(void)pol_count(ld, v, strlen(v), 0, POL_USES_MAX, &d->uses);
+	if ((ld->can & MG_POLICY_CAN_REGISTRY) == 0)
+		pol_err_key(
+		    ld, "this version of the agent cannot honour 'creator'");
+	else if (strcmp(ld->ln->value, "yes") != 0)
+		pol_err(ld, 0, "'%s' is not 'yes'", ld->ln->value);
+	else
+		((struct draft *)obj)->r.creator = true;
 }
 
 static void
@@ -269,52 +188,58 @@ static const struct pol_key rule_keys[] = {
     {"version", set_version},
     {"host", set_host},
     {"from", set_from},
-    {"mfa", set_mfa},
-    {"approve", set_approve},
-    {"approve-within", set_approve_within},
-    {"start-within", set_start_within},
-    {"lasts", set_lasts},
-    {"uses", set_uses},
+    {"time", set_time},
+    {"when", set_when},
+    {"creator", set_creator},
     {"description", set_description},
     {NULL, NULL},
 };
 
-static const struct pol_demand *
-share_demand(struct pol_load *ld, struct draft *dr)
+static bool
+set_demand(struct pol_load *ld, void *obj)
 {
-	const struct pol_demand *shared = NULL;
-	struct pol_demand *d;
+	return pol_demand_key(ld, &((struct draft *)obj)->demand);
+}
 
-	if (dr->first_demand == NULL)
-		return NULL;
-	if (dr->len < MG_INI_LINE_MAX &&
-	    (shared = pol_shared_get(ld, 'd', dr->text)) != NULL)
-		return shared;
-	if ((d = pol_alloc(&ld->p->mem, sizeof(*d))) == NULL)
-		return pol_oom(ld);
-	*d = dr->d;
-	if (dr->len < MG_INI_LINE_MAX)
-		pol_shared_put(ld, 'd', dr->text, d);
-	return d;
+/* Whoever may only approve is named by no rule that allows. */
+static void
+check_approve_only(struct pol_load *ld, const struct pol_rule *r)
+{
+	const struct pol_sel *sel = r->role;
+	uint32_t i, n;
+
+	if (r->effect != POL_ALLOW || sel == NULL)
+		return;
+	for (i = 0; i < sel->nwords; i += n + 1) {
+		n = sel->w[i] & ~POL_SEL_NOT;
+		if ((sel->w[i] & POL_SEL_NOT) == 0 &&
+		    ld->p->role_at[sel->w[i + 1]].is_approve_only)
+			pol_err_head(ld,
+			    "role '%s' is approve-only and cannot be allowed "
+			    "anything",
+			    ld->p->role_at[sel->w[i + 1]].name);
+	}
 }
 
 static bool
 check_rule(struct pol_load *ld, const struct draft *dr, size_t errors)
 {
+	const struct pol_line *demand = dr->demand.first;
+
 	if (dr->r.ops == NULL && ld->src.ds->errors == errors)
 		pol_err_head(ld, "rule '%s' names no operation", dr->r.name);
-	if (dr->r.effect == POL_DENY && dr->first_demand != NULL) {
-		ld->ln = dr->first_demand;
+	if (dr->r.effect == POL_DENY && demand != NULL) {
+		ld->ln = demand;
 		pol_err_key(ld, "a rule that denies cannot ask for anything");
 	}
-	if (dr->r.effect == POL_REQUIRE && dr->first_demand == NULL)
-		pol_err_head(ld, "rule '%s' requires nothing", ld->sec->name);
+	if (dr->r.effect == POL_REQUIRE && demand == NULL)
+		pol_err_head(ld, "rule '%s' requires nothing", dr->r.name);
+	check_approve_only(ld, &dr->r);
 	return ld->src.ds->errors == errors;
 }
 
-/* Files the rule under each of its operations. */
-static void
-add_rule(struct pol_load *ld, struct draft *dr)
+void
+pol_rule_add(struct pol_load *ld, const struct pol_rule *from)
 {
 	struct mg_policy *p = ld->p;
 	uint32_t i, id = p->rules.n, *slot;
@@ -324,8 +249,7 @@ add_rule(struct pol_load *ld, struct draft *dr)
 		ld->no_memory = true;
 		return;
 	}
-	dr->r.demand = share_demand(ld, dr);
-	*r = dr->r;
+	*r = *from;
 	for (i = 0; i < r->ops->n; i++) {
 		slot =
 		    pol_vec_add(&pol_op(p, r->ops->v[i])->rules, sizeof(*slot));
@@ -343,9 +267,9 @@ pol_rule_parse(struct pol_load *ld)
 	struct draft dr;
 
 	memset(&dr.r, 0, sizeof(dr.r));
-	memset(&dr.d, 0, sizeof(dr.d));
-	dr.first_demand = NULL;
-	dr.len = 0;
+	memset(&dr.demand.d, 0, sizeof(dr.demand.d));
+	dr.demand.first = NULL;
+	dr.demand.len = 0;
 	if (!mg_name_is_valid(ld->sec->name)) {
 		pol_err_head(ld, "rule name '%s' %s", ld->sec->name,
 		    mg_name_why(ld->sec->name));
@@ -360,7 +284,9 @@ pol_rule_parse(struct pol_load *ld)
 		ld->no_memory = true;
 		return;
 	}
-	pol_keys(ld, rule_keys, &dr, NULL);
-	if (check_rule(ld, &dr, errors) && !ld->no_memory)
-		add_rule(ld, &dr);
+	pol_keys(ld, rule_keys, &dr, set_demand);
+	if (!check_rule(ld, &dr, errors) || ld->no_memory)
+		return;
+	dr.r.demand = pol_demand_finish(ld, &dr.demand);
+	pol_rule_add(ld, &dr.r);
 }

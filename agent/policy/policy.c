@@ -12,8 +12,10 @@ mg_policy_free(struct mg_policy *p)
 
 	if (p == NULL)
 		return;
-	for (i = 0; i < p->op_at.n; i++)
+	for (i = 0; i < p->op_at.n; i++) {
 		pol_vec_fini(&pol_op(p, i)->rules);
+		pol_vec_fini(&pol_op(p, i)->separations);
+	}
 	pol_models_fini(&p->models);
 	pol_map_fini(&p->users);
 	pol_map_fini(&p->groups);
@@ -27,6 +29,9 @@ mg_policy_free(struct mg_policy *p)
 	pol_vec_fini(&p->group_at);
 	pol_vec_fini(&p->op_at);
 	pol_vec_fini(&p->rules);
+	pol_vec_fini(&p->whens);
+	pol_vec_fini(&p->separations);
+	pol_map_fini(&p->files);
 	pol_arena_fini(&p->mem);
 	free(p);
 }

@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "mg_time.h"
-#include "mon_state.h"
+#include "mg_state.h"
 
 #define BUCKETS 4096
 #define ARENA_CHUNK 2048

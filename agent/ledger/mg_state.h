@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-#ifndef MON_STATE_H
-#define MON_STATE_H
+#ifndef MG_STATE_H
+#define MG_STATE_H
 
 #include <stdbool.h>
 #include <stddef.h>

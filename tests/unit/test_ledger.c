@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: ISC */
+/* The ledger's files: ledger.c. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "ledger.h"
+#include "mg_file.h"
+
+#define FIRST "00000000000000000001.jsonl"
+
+static char dir[64];
+static int dirfd_;
+static unsigned seen;
+static enum mg_err fn_says;
+
+static enum mg_err
+count(void *arg, const struct mg_rec *rec)
+{
+	(void)arg;
+	assert_true(mg_rec_has(rec, "seq"));
+	seen++;
+	return fn_says;
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	snprintf(dir, sizeof(dir), "/tmp/ledger.XXXXXX");
+	if (mkdtemp(dir) == NULL)
+		return 1;
+	dirfd_ = open(dir, O_RDONLY | O_DIRECTORY);
+	seen = 0;
+	fn_says = MG_ERR_OK;
+	return dirfd_ == -1;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	(void)unlinkat(dirfd_, FIRST, 0);
+	(void)unlinkat(dirfd_, "00000000000000000009.jsonl", 0);
+	close(dirfd_);
+	return rmdir(dir);
+}
+
+static struct mg_ledger *
+open_ok(struct mg_ledger_report *rep)
+{
+	struct mg_ledger *l;
+
+	seen = 0;
+	assert_int_equal(
+	    mg_ledger_open(dirfd_, count, NULL, &l, rep), MG_ERR_OK);
+	return l;
+}
+
+static void
+put(struct mg_ledger *l, const char *text)
+{
+	struct mg_json j;
+	struct mg_rec rec;
+
+	mg_rec_init(&rec);
+	mg_ledger_begin(l, &j, "note");
+	mg_json_str(&j, "text", text);
+	assert_int_equal(mg_ledger_end(l, &j, &rec), MG_ERR_OK);
+	assert_string_equal(mg_rec_str(&rec, "text", ""), text);
+	mg_rec_fini(&rec);
+}
+
+static void
+fill(unsigned n)
+{
+	struct mg_ledger_report rep;
+	struct mg_ledger *l = open_ok(&rep);
+	char text[32];
+	unsigned i;
+
+	for (i = 0; i < n; i++) {
+		snprintf(text, sizeof(text), "line %u", i);
+		put(l, text);
+	}
+	assert_int_equal(mg_ledger_sync(l), MG_ERR_OK);
+	mg_ledger_free(l);
+}
+
+/* The whole file; the caller frees. */
+static char *
+slurp(size_t *np)
+{
+	struct stat s;
+	char *p;
+	int fd = openat(dirfd_, FIRST, O_RDONLY);
+
+	assert_true(fd != -1);
+	assert_int_equal(fstat(fd, &s), 0);
+	p = malloc((size_t)s.st_size + 1);
+	assert_int_equal(read(fd, p, (size_t)s.st_size), s.st_size);
+	p[s.st_size] = '\0';
+	close(fd);
+	*np = (size_t)s.st_size;
+	return p;
+}
+
+static void
+spill(const char *p, size_t n)
+{
+	int fd = openat(dirfd_, FIRST, O_WRONLY | O_TRUNC);
+
+	assert_int_equal(write(fd, p, n), (ssize_t)n);
+	close(fd);
+}
+
+static enum mg_err
+try_open(struct mg_ledger_report *rep)
+{
+	struct mg_ledger *l;
+	enum mg_err r;
+
+	seen = 0;
+	r = mg_ledger_open(dirfd_, count, NULL, &l, rep);
+	mg_ledger_free(l);
+	return r;
+}
+
+static void
+what_was_synced_is_read_back(void **state)
+{
+	struct mg_ledger_report rep;
+	struct mg_ledger *l;
+
+	(void)state;
+	fill(100);
+	l = open_ok(&rep);
+	assert_int_equal(seen, 100);
+	assert_int_equal(rep.records, 100);
+	assert_false(rep.repaired);
+	assert_int_equal(mg_ledger_next_seq(l), 101);
+	mg_ledger_free(l);
+}
+
+static void
+what_was_not_synced_is_not_there(void **state)
+{
+	struct mg_ledger_report rep;
+	struct mg_ledger *l;
+
+	(void)state;
+	fill(3);
+	l = open_ok(&rep);
+	put(l, "never synced");
+	mg_ledger_free(l);
+	l = open_ok(&rep);
+	assert_int_equal(seen, 3);
+	mg_ledger_free(l);
+}
+
+/* Cut at every byte of the last line: always repaired, always said. */
+static void
+a_torn_last_line_is_repaired_and_said(void **state)
+{
+	struct mg_ledger_report rep;
+	size_t n, cut, last;
+	char *whole;
+
+	(void)state;
+	fill(3);
+	whole = slurp(&n);
+	for (last = n - 1; whole[last - 1] != '\n'; last--)
+		continue;
+	for (cut = last + 1; cut < n; cut++) {
+		spill(whole, cut);
+		assert_int_equal(try_open(&rep), MG_ERR_OK);
+		assert_true(rep.repaired);
+		assert_int_equal(rep.repaired_bytes, cut - last);
+		assert_int_equal(seen, 2);
+		/* The repair lasts. */
+		assert_int_equal(try_open(&rep), MG_ERR_OK);
+		assert_false(rep.repaired);
+	}
+	free(whole);
+}
+
+/* Change every byte of the first two lines in turn: never accepted. */
+static void
+promise10_a_changed_byte_is_found_and_named(void **state)
+{
+	struct mg_ledger_report rep;
+	size_t n, i;
+	char *whole, *third, was;
+	unsigned line;
+
+	(void)state;
+	fill(3);
+	whole = slurp(&n);
+	third = strchr(strchr(whole, '\n') + 1, '\n') + 1;
+	for (i = 0; whole + i < third; i++) {
+		was = whole[i];
+		whole[i] = was == '0' ? '1' : '0';
+		spill(whole, n);
+		line = whole + i < strchr(whole, '\n') + 1 ? 1 : 2;
+		assert_int_equal(try_open(&rep), MG_ERR_FORMAT);
+		assert_string_equal(rep.file, FIRST);
+		/* Found there, or where the next line's hash disagrees. */
+		assert_in_range(rep.line, line, line + 1);
+		assert_true(rep.text[0] != '\0');
+		whole[i] = was;
+	}
+	spill(whole, n);
+	assert_int_equal(try_open(&rep), MG_ERR_OK);
+	free(whole);
+}
+
+static void
+lines_removed_doubled_or_swapped_are_found(void **state)
+{
+	struct mg_ledger_report rep;
+	size_t n, one, two;
+	char *whole, *mixed;
+
+	(void)state;
+	fill(4);
+	whole = slurp(&n);
+	mixed = malloc(2 * n);
+	one = (size_t)(strchr(whole, '\n') + 1 - whole);
+	two = (size_t)(strchr(whole + one, '\n') + 1 - whole);
+	/* without the second */
+	memcpy(mixed, whole, one);
+	memcpy(mixed + one, whole + two, n - two);
+	spill(mixed, n - (two - one));
+	assert_int_equal(try_open(&rep), MG_ERR_FORMAT);
+	assert_int_equal(rep.line, 2);
+	/* the second twice */
+	memcpy(mixed, whole, two);
+	memcpy(mixed + two, whole + one, n - one);
+	spill(mixed, n + (two - one));
+	assert_int_equal(try_open(&rep), MG_ERR_FORMAT);
+	assert_int_equal(rep.line, 3);
+	/* first and second swapped */
+	memcpy(mixed, whole + one, two - one);
+	memcpy(mixed + (two - one), whole, one);
+	memcpy(mixed + two, whole + two, n - two);
+	spill(mixed, n);
+	assert_int_equal(try_open(&rep), MG_ERR_FORMAT);
+	assert_int_equal(rep.line, 1);
+	free(mixed);
+	free(whole);
+}
+
+static void
+a_line_that_the_fold_refuses_stops_the_start(void **state)
+{
+	struct mg_ledger_report rep;
+
+	(void)state;
+	fill(2);
+	fn_says = MG_ERR_STATE;
+	assert_int_equal(try_open(&rep), MG_ERR_FORMAT);
+	assert_int_equal(rep.line, 1);
+}
+
+static void
+an_endless_line_is_refused_not_read(void **state)
+{
+	struct mg_ledger_report rep;
+	char *p = malloc(1 << 20);
+
+	(void)state;
+	fill(1);
+	memset(p, 'x', 1 << 20);
+	spill(p, 1 << 20);
+	free(p);
+	assert_int_equal(try_open(&rep), MG_ERR_FORMAT);
+	assert_non_null(strstr(rep.text, "longer"));
+}
+
+static void
+a_ledger_that_others_can_read_is_refused(void **state)
+{
+	struct mg_ledger_report rep;
+
+	(void)state;
+	fill(1);
+	assert_int_equal(fchmodat(dirfd_, FIRST, 0640, 0), 0);
+	assert_int_equal(try_open(&rep), MG_ERR_PERM);
+	assert_non_null(strstr(rep.text, "0600"));
+}
+
+static void
+a_missing_segment_is_refused(void **state)
+{
+	struct mg_ledger_report rep;
+
+	(void)state;
+	fill(3);
+	assert_int_equal(
+	    renameat(dirfd_, FIRST, dirfd_, "00000000000000000009.jsonl"), 0);
+	assert_int_equal(try_open(&rep), MG_ERR_FORMAT);
+	assert_non_null(strstr(rep.text, "missing"));
+}
+
+/* A full disk, as far as a process can make one: RLIMIT_FSIZE. */
+static void
+promise1_a_failed_write_leaves_the_ledger_as_it_was(void **state)
+{
+	struct mg_ledger_report rep;
+	struct rlimit old, tight;
+	struct mg_ledger *l;
+	size_t n;
+	char *before, *after;
+	size_t m;
+
+	(void)state;
+	fill(5);
+	before = slurp(&n);
+	l = open_ok(&rep);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	tight = old;
+	tight.rlim_cur = n + 100; /* room for part of the line */
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+	put(l, "does not fit");
+	put(l, "nor this");
+	assert_int_equal(mg_ledger_sync(l), MG_ERR_SYS);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	after = slurp(&m);
+	assert_int_equal(m, n);
+	assert_memory_equal(before, after, n);
+	assert_false(mg_ledger_is_dead(l));
+	assert_int_equal(mg_ledger_next_seq(l), 6);
+	/* and goes on when there is room again */
+	put(l, "fits");
+	assert_int_equal(mg_ledger_sync(l), MG_ERR_OK);
+	mg_ledger_free(l);
+	assert_int_equal(try_open(&rep), MG_ERR_OK);
+	assert_int_equal(seen, 6);
+	free(before);
+	free(after);
+}
+
+static void
+a_mark_gives_up_only_what_came_after(void **state)
+{
+	struct mg_ledger_report rep;
+	struct mg_ledger_mark mark;
+	struct mg_ledger *l = open_ok(&rep);
+
+	(void)state;
+	put(l, "kept");
+	mg_ledger_get_mark(l, &mark);
+	put(l, "given up");
+	mg_ledger_rewind(l, &mark);
+	put(l, "kept too");
+	assert_int_equal(mg_ledger_sync(l), MG_ERR_OK);
+	mg_ledger_free(l);
+	l = open_ok(&rep);
+	assert_int_equal(seen, 2);
+	mg_ledger_free(l);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    T(what_was_synced_is_read_back),
+	    T(what_was_not_synced_is_not_there),
+	    T(a_torn_last_line_is_repaired_and_said),
+	    T(promise10_a_changed_byte_is_found_and_named),
+	    T(lines_removed_doubled_or_swapped_are_found),
+	    T(a_line_that_the_fold_refuses_stops_the_start),
+	    T(an_endless_line_is_refused_not_read),
+	    T(a_ledger_that_others_can_read_is_refused),
+	    T(a_missing_segment_is_refused),
+	    T(promise1_a_failed_write_leaves_the_ledger_as_it_was),
+	    T(a_mark_gives_up_only_what_came_after),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

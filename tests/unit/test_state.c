@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: ISC */
+/* The fold over the ledger: ledger/mg_state.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "mg_state.h"
+
+#define BOOT_A "11111111-1111-4111-8111-111111111111"
+#define BOOT_B "22222222-2222-4222-8222-222222222222"
+#define REQ "5c0e7d1a-93f2-4b7e-8d11-0123456789ab"
+
+static struct mg_state *st;
+static int64_t bt, wall;
+
+static enum mg_err apply(const char *fmt, ...)
+    __attribute__((format(printf, 1, 2)));
+
+static enum mg_err
+apply(const char *fmt, ...)
+{
+	char body[4096], line[5000];
+	struct mg_rec rec;
+	va_list ap;
+	enum mg_err r;
+
+	va_start(ap, fmt);
+	vsnprintf(body, sizeof(body), fmt, ap);
+	va_end(ap);
+	snprintf(line, sizeof(line),
+	    "{\"at\":\"2026-11-22T%02d:%02d:%02d.000Z\",\"bt\":%lld,%s}",
+	    (int)(wall / 3600000 % 24), (int)(wall / 60000 % 60),
+	    (int)(wall / 1000 % 60), (long long)bt, body);
+	mg_rec_init(&rec);
+	assert_int_equal(mg_rec_parse(&rec, line, strlen(line)), MG_ERR_OK);
+	r = mg_state_apply(st, &rec);
+	mg_rec_fini(&rec);
+	return r;
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	st = mg_state_new();
+	bt = 1000000;
+	wall = 3600000 * 8;
+	assert_int_equal(
+	    apply("\"type\":\"start\",\"boot\":\"" BOOT_A "\""), MG_ERR_OK);
+	mg_state_commit(st);
+	return st == NULL;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	mg_state_free(st);
+	return 0;
+}
+
+static enum mg_err
+file_request(const char *uuid, unsigned uses)
+{
+	return apply("\"type\":\"request\",\"uuid\":\"%s\",\"user\":\"alice\","
+		     "\"uid\":7001,\"ses\":5,\"operation\":\"deploy\","
+		     "\"model\":\"m\",\"version\":\"2\",\"approve_ms\":900000,"
+		     "\"start_ms\":600000,\"lasts_ms\":1800000,\"uses\":%u,"
+		     "\"need\":[\"risk-owner\",\"1\"],\"mfa\":true",
+	    uuid, uses);
+}
+
+static enum mg_err
+grant(void)
+{
+	return apply("\"type\":\"grant\",\"uuid\":\"" REQ "\"");
+}
+
+static enum mg_err
+end(const char *state, const char *why)
+{
+	return apply("\"type\":\"end\",\"uuid\":\"" REQ
+		     "\",\"state\":\"%s\",\"why\":\"%s\",\"by\":\"x\"",
+	    state, why);
+}
+
+static struct mg_req *
+req(void)
+{
+	return mg_state_find(st, REQ);
+}
+
+/* Every pair of states against the list of what DESIGN section 4 draws. */
+static void
+only_the_transitions_of_the_design_exist(void **state)
+{
+	static const struct {
+		enum mg_req_state from, to;
+	} drawn[] = {{MG_REQ_NONE, MG_REQ_PENDING},
+	    {MG_REQ_NONE, MG_REQ_DENIED}, {MG_REQ_PENDING, MG_REQ_GRANTED},
+	    {MG_REQ_PENDING, MG_REQ_DENIED}, {MG_REQ_PENDING, MG_REQ_CANCELLED},
+	    {MG_REQ_PENDING, MG_REQ_TIMEDOUT}, {MG_REQ_GRANTED, MG_REQ_USED},
+	    {MG_REQ_GRANTED, MG_REQ_EXPIRED}, {MG_REQ_GRANTED, MG_REQ_REVOKED}};
+	unsigned from, to, found = 0;
+	size_t i;
+
+	(void)state;
+	for (from = 0; from <= MG_REQ_STATE_COUNT; from++) {
+		for (to = 0; to <= MG_REQ_STATE_COUNT; to++) {
+			bool want = false;
+
+			for (i = 0; i < sizeof(drawn) / sizeof(drawn[0]); i++)
+				if (drawn[i].from == from && drawn[i].to == to)
+					want = true;
+			found += want;
+			assert_int_equal(mg_req_may_go((enum mg_req_state)from,
+					     (enum mg_req_state)to),
+			    want);
+		}
+	}
+	assert_int_equal(found, sizeof(drawn) / sizeof(drawn[0]));
+}
+
+/* From every state, every record type: what is not drawn changes nothing. */
+static void
+records_out_of_place_are_refused_and_change_nothing(void **state)
+{
+	static const char *const ends[] = {"used", "expired", "revoked",
+	    "denied", "cancelled", "timedout", "granted", "pending", "none",
+	    "nonsense"};
+	enum mg_req_state was;
+	size_t i, k;
+
+	(void)state;
+	for (i = 0; i < 6; i++) {
+		teardown(NULL);
+		setup(NULL);
+		assert_int_equal(file_request(REQ, 1), MG_ERR_OK);
+		if (i < 3)
+			assert_int_equal(grant(), MG_ERR_OK);
+		assert_int_equal(end(ends[i], "none"), MG_ERR_OK);
+		was = req()->live.state;
+		assert_int_equal(grant(), MG_ERR_STATE);
+		for (k = 0; k < sizeof(ends) / sizeof(ends[0]); k++)
+			assert_int_equal(end(ends[k], "none"), MG_ERR_STATE);
+		assert_int_equal(file_request(REQ, 1), MG_ERR_STATE);
+		assert_int_equal(
+		    apply("\"type\":\"decision\",\"uuid\":\"" REQ
+			  "\",\"approver\":\"bob\",\"decision\":\"approve\""),
+		    MG_ERR_STATE);
+		assert_int_equal(apply("\"type\":\"run\",\"uuid\":\"" REQ
+				       "\",\"run\":1,\"run_ses\":9"),
+		    MG_ERR_STATE);
+		assert_int_equal(req()->live.state, was);
+		assert_int_equal(req()->live.napprovals, 0);
+		assert_int_equal(mg_state_live_count(st), 0);
+	}
+}
+
+static void
+a_grant_cannot_be_used_more_often_than_it_says(void **state)
+{
+	(void)state;
+	assert_int_equal(file_request(REQ, 2), MG_ERR_OK);
+	assert_int_equal(apply("\"type\":\"run\",\"uuid\":\"" REQ
+			       "\",\"run\":1,\"run_ses\":9"),
+	    MG_ERR_STATE); /* not granted yet */
+	assert_int_equal(grant(), MG_ERR_OK);
+	assert_int_equal(apply("\"type\":\"run\",\"uuid\":\"" REQ
+			       "\",\"run\":2,\"run_ses\":9"),
+	    MG_ERR_STATE); /* a number was left out */
+	assert_int_equal(apply("\"type\":\"run\",\"uuid\":\"" REQ
+			       "\",\"run\":1,\"run_ses\":9"),
+	    MG_ERR_OK);
+	assert_int_equal(apply("\"type\":\"run\",\"uuid\":\"" REQ
+			       "\",\"run\":2,\"run_ses\":10"),
+	    MG_ERR_OK);
+	assert_int_equal(apply("\"type\":\"run\",\"uuid\":\"" REQ
+			       "\",\"run\":3,\"run_ses\":11"),
+	    MG_ERR_STATE);
+	assert_int_equal(req()->live.nruns, 2);
+	assert_int_equal(
+	    apply("\"type\":\"empty\",\"uuid\":\"" REQ "\",\"run\":1"),
+	    MG_ERR_OK);
+	assert_int_equal(
+	    apply("\"type\":\"empty\",\"uuid\":\"" REQ "\",\"run\":1"),
+	    MG_ERR_STATE);
+	assert_int_equal(req()->live.nruns, 1);
+}
+
+static void
+a_rollback_undoes_what_did_not_become_durable(void **state)
+{
+	const void *mark;
+
+	(void)state;
+	assert_int_equal(file_request(REQ, 1), MG_ERR_OK);
+	mg_state_commit(st);
+	mark = mg_state_mark(st);
+	assert_int_equal(grant(), MG_ERR_OK);
+	assert_int_equal(end("expired", "expired"), MG_ERR_OK);
+	assert_int_equal(
+	    file_request("6c0e7d1a-93f2-4b7e-8d11-0123456789ab", 1), MG_ERR_OK);
+	assert_int_equal(
+	    apply("\"type\":\"mfa\",\"user\":\"alice\",\"ok\":false,"
+		  "\"counts\":true"),
+	    MG_ERR_OK);
+	mg_state_rollback_to(st, mark);
+	assert_int_equal(req()->live.state, MG_REQ_PENDING);
+	assert_int_equal(mg_state_live_count(st), 1);
+	assert_null(mg_state_find(st, "6c0e7d1a-93f2-4b7e-8d11-0123456789ab"));
+	assert_null(mg_state_factor(st, "alice"));
+	assert_ptr_equal(mg_state_live(st), req());
+	assert_null(mg_state_ended(st));
+}
+
+static void
+reboot(const char *boot, int64_t wall_step, int64_t new_bt)
+{
+	wall += wall_step;
+	bt = new_bt;
+	assert_int_equal(
+	    apply("\"type\":\"start\",\"boot\":\"%s\"", boot), MG_ERR_OK);
+	mg_state_commit(st);
+}
+
+static void
+promise4_a_reboot_never_lengthens_a_deadline(void **state)
+{
+	(void)state;
+	assert_int_equal(file_request(REQ, 1), MG_ERR_OK);
+	assert_int_equal(grant(), MG_ERR_OK);
+	/* 10 minutes of 30 pass, then the host is off for 5. */
+	bt += 600000;
+	wall += 600000;
+	assert_int_equal(apply("\"type\":\"tick\""), MG_ERR_OK);
+	reboot(BOOT_B, 300000, 42000);
+	assert_int_equal(req()->live.ends_bt - bt, 1800000 - 600000 - 300000);
+}
+
+static void
+promise4_a_clock_set_back_across_a_reboot_ends_everything(void **state)
+{
+	(void)state;
+	assert_int_equal(file_request(REQ, 1), MG_ERR_OK);
+	assert_int_equal(grant(), MG_ERR_OK);
+	reboot(BOOT_B, -1000, 42000);
+	assert_true(req()->live.ends_bt <= bt);
+	assert_true(req()->live.start_by_bt <= bt);
+}
+
+static void
+promise4_a_restart_of_the_agent_keeps_deadlines_as_they_were(void **state)
+{
+	int64_t ends;
+
+	(void)state;
+	assert_int_equal(file_request(REQ, 1), MG_ERR_OK);
+	assert_int_equal(grant(), MG_ERR_OK);
+	ends = req()->live.ends_bt;
+	/* Same boot: whatever the wall clock does, only bt counts. */
+	reboot(BOOT_A, -7200000, bt + 5000);
+	assert_int_equal(req()->live.ends_bt, ends);
+	reboot(BOOT_A, 14400000, bt + 5000);
+	assert_int_equal(req()->live.ends_bt, ends);
+}
+
+static void
+guess(bool ok)
+{
+	assert_int_equal(apply("\"type\":\"mfa\",\"user\":\"alice\",\"ok\":%s,"
+			       "\"counts\":%s",
+			     ok ? "true" : "false", ok ? "false" : "true"),
+	    MG_ERR_OK);
+}
+
+static void
+five_wrong_codes_lock_and_each_more_locks_longer(void **state)
+{
+	int64_t until = 0;
+	int i;
+
+	(void)state;
+	for (i = 0; i < MG_MFA_TRIES - 1; i++)
+		guess(false);
+	assert_int_equal(mg_state_factor(st, "alice")->locked_until_bt, 0);
+	guess(false);
+	until = mg_state_factor(st, "alice")->locked_until_bt;
+	assert_int_equal(until, bt + MG_MFA_LOCK_MS);
+	guess(false);
+	assert_int_equal(mg_state_factor(st, "alice")->locked_until_bt,
+	    bt + 2 * MG_MFA_LOCK_MS);
+	for (i = 0; i < 20; i++)
+		guess(false);
+	assert_int_equal(mg_state_factor(st, "alice")->locked_until_bt,
+	    bt + MG_MFA_LOCK_MAX_MS);
+	assert_null(mg_state_factor(st, "bob"));
+	guess(true);
+	assert_null(mg_state_factor(st, "alice"));
+}
+
+static void
+a_lock_outlives_a_reboot_and_a_clock_set_forward(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < MG_MFA_TRIES; i++)
+		guess(false);
+	reboot(BOOT_B, 20000000, 7000);
+	assert_int_equal(
+	    mg_state_factor(st, "alice")->locked_until_bt - bt, MG_MFA_LOCK_MS);
+}
+
+static void
+codes_find_requests_as_people_type_them(void **state)
+{
+	char typed[16];
+	const char *code;
+
+	(void)state;
+	assert_int_equal(file_request(REQ, 1), MG_ERR_OK);
+	code = req()->code;
+	snprintf(typed, sizeof(typed), "%.5s-%s", code, code + 5);
+	assert_ptr_equal(mg_state_find(st, typed), req());
+	for (size_t i = 0; typed[i] != '\0'; i++)
+		if (typed[i] >= 'A' && typed[i] <= 'Z')
+			typed[i] = (char)(typed[i] - 'A' + 'a');
+	assert_ptr_equal(mg_state_find(st, typed), req());
+	assert_null(mg_state_find(st, "0000000000"));
+	assert_null(mg_state_find(st, ""));
+	assert_null(mg_state_find(st, "../../../etc"));
+}
+
+static void
+ended_requests_are_forgotten_but_not_those_that_still_run(void **state)
+{
+	char uuid[MG_UUID_STR];
+	struct mg_uuid u;
+	int i;
+
+	(void)state;
+	assert_int_equal(file_request(REQ, 1), MG_ERR_OK);
+	assert_int_equal(grant(), MG_ERR_OK);
+	assert_int_equal(apply("\"type\":\"run\",\"uuid\":\"" REQ
+			       "\",\"run\":1,\"run_ses\":9"),
+	    MG_ERR_OK);
+	assert_int_equal(end("revoked", "revoked"), MG_ERR_OK);
+	for (i = 0; i < MG_ENDED_MAX + 50; i++) {
+		assert_int_equal(mg_uuid_new(&u), MG_ERR_OK);
+		mg_uuid_format(&u, uuid);
+		assert_int_equal(
+		    apply("\"type\":\"refused\",\"uuid\":\"%s\",\"user\":"
+			  "\"mallory\",\"operation\":\"deploy\",\"why\":"
+			  "\"no-rule\"",
+			uuid),
+		    MG_ERR_OK);
+		mg_state_commit(st);
+	}
+	assert_non_null(req());
+	assert_int_equal(
+	    apply("\"type\":\"empty\",\"uuid\":\"" REQ "\",\"run\":1"),
+	    MG_ERR_OK);
+	mg_state_commit(st);
+	assert_int_equal(
+	    apply("\"type\":\"refused\",\"uuid\":\"%s\",\"user\":\"m\"",
+		"7c0e7d1a-93f2-4b7e-8d11-0123456789ab"),
+	    MG_ERR_OK);
+	mg_state_commit(st);
+	assert_null(req());
+}
+
+static void
+unknown_records_do_not_fit(void **state)
+{
+	(void)state;
+	assert_int_equal(apply("\"type\":\"gift\""), MG_ERR_FORMAT);
+	assert_int_equal(
+	    apply("\"type\":\"request\",\"uuid\":\"x\""), MG_ERR_FORMAT);
+	assert_int_equal(
+	    apply("\"type\":\"start\",\"boot\":\"x\""), MG_ERR_FORMAT);
+	assert_int_equal(grant(), MG_ERR_STATE);
+}
+
+static void
+sessions_open_and_close(void **state)
+{
+	const struct mg_session *s;
+
+	(void)state;
+	assert_int_equal(
+	    apply("\"type\":\"session-open\",\"ses\":5,\"uid\":7001,"
+		  "\"user\":\"alice\",\"service\":\"sshd\",\"origin\":"
+		  "\"10.1.2.3\",\"key_type\":\"sk-x\",\"hardware\":true"),
+	    MG_ERR_OK);
+	s = mg_state_session(st, 5);
+	assert_non_null(s);
+	assert_string_equal(s->origin, "10.1.2.3");
+	assert_string_equal(s->tty, "");
+	assert_true(s->hardware);
+	assert_int_equal(
+	    apply("\"type\":\"session-close\",\"ses\":6"), MG_ERR_OK);
+	assert_non_null(mg_state_session(st, 5));
+	assert_int_equal(
+	    apply("\"type\":\"session-close\",\"ses\":5"), MG_ERR_OK);
+	assert_null(mg_state_session(st, 5));
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    T(only_the_transitions_of_the_design_exist),
+	    T(records_out_of_place_are_refused_and_change_nothing),
+	    T(a_grant_cannot_be_used_more_often_than_it_says),
+	    T(a_rollback_undoes_what_did_not_become_durable),
+	    T(promise4_a_reboot_never_lengthens_a_deadline),
+	    T(promise4_a_clock_set_back_across_a_reboot_ends_everything),
+	    T(promise4_a_restart_of_the_agent_keeps_deadlines_as_they_were),
+	    T(five_wrong_codes_lock_and_each_more_locks_longer),
+	    T(a_lock_outlives_a_reboot_and_a_clock_set_forward),
+	    T(codes_find_requests_as_people_type_them),
+	    T(ended_requests_are_forgotten_but_not_those_that_still_run),
+	    T(unknown_records_do_not_fit),
+	    T(sessions_open_and_close),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
