@@ -35,6 +35,8 @@
  *	pol_match.c	whether a rule applies, and what it lacks
  *	pol_decide.c	what all rules that apply come to
  *	pol_quorum.c	who fills which slot
+ *	pol_given.c	a question in words
+ *	pol_test.c	[test]
  *	policy.c	small answers
  */
 
@@ -202,8 +204,9 @@ struct pol_load {
 	const char *zone_dir;
 	bool is_strict; /* files that are read must be root's */
 	unsigned can;	/* MG_POLICY_CAN_* */
-	uint32_t role;	/* number of the one being read */
-	void *scratch;	/* of pol_approve_parse() */
+	bool ignore_tests;
+	uint32_t role; /* number of the one being read */
+	void *scratch; /* of pol_approve_parse() */
 	bool no_memory;
 };
 
@@ -759,6 +762,70 @@ bool pol_demand_met(const struct pol_facts *f, const struct pol_rule *r,
 bool pol_is_separated(
     const struct pol_facts *f, uint32_t op, struct pol_words *w);
 
+/* ---- pol_given.c ---- */
+
+/* A question, read from words; ask points into it. */
+struct pol_given {
+	struct mg_ask ask;
+	const struct pol_zone *zone; /* of times without one */
+	bool wants_user, wants_operation;
+	char user[MG_NAME_MAX + 1], operation[MG_NAME_MAX + 1];
+	char model[MG_NAME_MAX + 1], version[MG_NAME_MAX + 1];
+	char host[MG_NAME_MAX + 1], creator[MG_NAME_MAX + 1];
+	char from[64], stage[64];
+	char label[POL_LABELS_MAX][2 * MG_NAME_MAX + 2];
+	const char *labels[POL_LABELS_MAX];
+	size_t nlabels;
+	int64_t key_age_ms, mfa_age_ms;
+	size_t bad_word; /* which word is wrong, and why */
+	char error[256];
+};
+
+/* Times without a zone are those of zone (NULL: UTC). */
+void pol_given_init(struct pol_given *g, const struct pol_zone *zone);
+/* ask.now_ms stays as it is where the words do not say when. */
+bool pol_given_parse(struct pol_given *g, const char *const *words, size_t n);
+/* "10GiB" */
+bool pol_bytes_parse(const char *s, int64_t *vp);
+
+/* ---- pol_test.c ---- */
+
+#define POL_FACTS_MAX 64
+
+struct pol_fact {
+	enum pol_fact_kind {
+		POL_FACT_GROUP = 0, /* user (NULL: the asker) is in it */
+		POL_FACT_DID,
+		POL_FACT_APPROVED,
+		POL_FACT_LIVE,
+		POL_FACT_FILE, /* of age n; -1: absent */
+	} kind;
+	const char *user, *what, *model;
+	int64_t n;
+};
+
+struct pol_test {
+	const char *name, *where, *expect;
+	struct pol_given *given;
+	struct pol_fact *facts;
+	uint32_t nfacts;
+	const char **approved;
+	size_t napproved;
+	int64_t granted, bytes;
+	uint32_t file, line; /* of expect, while loading */
+	uint16_t col;
+};
+
+void pol_test_parse(struct pol_load *ld);
+/* Every test that fails is an error. */
+void pol_tests_check(struct pol_load *ld);
+/* Runs one; actual is what the policy comes to, in the words of expect. */
+bool pol_test_run(const struct mg_policy *p, const struct pol_test *t,
+    struct mg_verdict *v, char *actual, size_t size);
+/* A verdict in those words; q: what is missing of it. */
+void pol_say_verdict(struct pol_words *w, const struct mg_verdict *v,
+    const struct mg_quorum *q, bool has_approved);
+
 /* ---- pol_decide.c ---- */
 
 /* ---- policy.c ---- */
@@ -775,6 +842,7 @@ struct mg_policy {
 	struct pol_vec rules;	      /* struct pol_rule */
 	struct pol_vec whens;	      /* struct pol_when_term */
 	struct pol_vec separations;   /* struct pol_separation */
+	struct pol_vec tests;	      /* struct pol_test */
 	struct pol_models models;
 	struct pol_role *role_at; /* by rank */
 	uint32_t *role_rank;	  /* by number in roles */

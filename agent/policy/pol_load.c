@@ -210,7 +210,10 @@ build(struct pol_load *ld)
 	pol_each(ld, "separation", pol_separation_parse);
 	pol_users_finish(ld);
 	pol_models_finish(ld);
+	pol_each(ld, "test", pol_test_parse);
 	pol_names_finish(ld);
+	if (ld->src.ds->errors == 0 && !ld->no_memory && !ld->ignore_tests)
+		pol_tests_check(ld);
 }
 
 /* r is how reading went; takes and ends ld->src. */
@@ -253,6 +256,7 @@ mg_policy_load(const struct mg_policy_source *src, struct mg_policy **pp,
 {
 	struct pol_load ld = {.can = src->can,
 	    .zone_dir = src->zone_dir == NULL ? POL_ZONE_DIR : src->zone_dir,
+	    .ignore_tests = src->ignore_tests,
 	    .is_strict = src->rule != NULL && !src->rule->any_owner};
 
 	return load(&ld, pol_source_read(&ld.src, src, ds), pp);

@@ -31,6 +31,7 @@ mg_policy_free(struct mg_policy *p)
 	pol_vec_fini(&p->rules);
 	pol_vec_fini(&p->whens);
 	pol_vec_fini(&p->separations);
+	pol_vec_fini(&p->tests);
 	pol_map_fini(&p->files);
 	pol_arena_fini(&p->mem);
 	free(p);

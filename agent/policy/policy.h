@@ -198,6 +198,7 @@ struct mg_policy_source {
 	 */
 	unsigned can;
 	const char *zone_dir; /* NULL: /usr/share/zoneinfo */
+	bool ignore_tests;    /* for tools that run them themselves */
 };
 
 /* login_key_since_ms is filled in. */

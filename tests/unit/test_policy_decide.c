@@ -254,7 +254,7 @@ static void
 rules_select_users_by_name_and_attribute(void **state)
 {
 	struct mg_policy *p =
-	    must_load("[user ci]\nkind = service\nteam = payments, fraud\n"
+	    must_load("[user ci]\nkind = service\nteam = fraud\nsite = a, b\n"
 		      "[user ann]\nteam = fraud\nx-clearance = secret\n"
 		      "[rule a]\noperation = login\nuser = kind:service\n"
 		      "[rule b]\noperation = root-shell\n"
