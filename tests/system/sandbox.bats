@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: ISC
 #
 # The host that all other system tests stand on is what it claims to be.
-# shellcheck disable=SC2154
 
 load lib
 
