@@ -49,7 +49,7 @@ give_back(uint8_t *d, size_t cap, bool is_secret)
 	if (cap == 0)
 		return;
 	if (is_secret)
-		explicit_bzero(d, cap);
+		explicit_bzero(d, cap + 1);
 	free(d);
 }
 
@@ -65,7 +65,7 @@ void
 mg_buf_reset(struct mg_buf *b)
 {
 	if (b->is_secret && b->cap > 0)
-		explicit_bzero(b->d, b->cap);
+		explicit_bzero(b->d, b->cap + 1);
 	b->off = b->len = 0;
 }
 
@@ -81,6 +81,15 @@ mg_buf_len(const struct mg_buf *b)
 	return b->len - b->off;
 }
 
+/* Bytes that may be added; none to a buffer that only reads. */
+static size_t
+room(const struct mg_buf *b)
+{
+	size_t n = mg_buf_len(b);
+
+	return b->max < n ? 0 : b->max - n;
+}
+
 static bool
 grow(struct mg_buf *b, size_t want)
 {
@@ -91,7 +100,8 @@ grow(struct mg_buf *b, size_t want)
 		cap = cap > b->max / 2 ? b->max : cap * 2;
 	if (cap > b->max)
 		cap = b->max;
-	if ((d = malloc(cap)) == NULL)
+	/* One more, so that a full buffer can be terminated too. */
+	if ((d = malloc(cap + 1)) == NULL)
 		return false;
 	if (b->len > 0)
 		memcpy(d, b->d, b->len);
@@ -104,14 +114,14 @@ grow(struct mg_buf *b, size_t want)
 uint8_t *
 mg_buf_reserve(struct mg_buf *b, size_t len)
 {
-	if (len > b->max - b->len && b->off > 0) {
+	if (len > room(b)) /* Rule 1 */
+		return NULL;
+	if (len > 0 && len > b->max - b->len) {
 		memmove(b->d, b->d + b->off, b->len - b->off);
 		b->len -= b->off;
 		b->off = 0;
 	}
-	if (b->max < b->len || len > b->max - b->len) /* Rule 1 */
-		return NULL;
-	if (len > b->cap - b->len && !grow(b, b->len + len))
+	if (len > 0 && len > b->cap - b->len && !grow(b, b->len + len))
 		return NULL;
 	return b->d + b->len;
 }
@@ -127,7 +137,7 @@ break_off(struct mg_buf *b)
 void
 mg_buf_commit(struct mg_buf *b, size_t n)
 {
-	if (n > b->cap - b->len)
+	if (b->cap < b->len || n > b->cap - b->len)
 		break_off(b);
 	else
 		b->len += n;
@@ -152,7 +162,7 @@ mg_buf_put(struct mg_buf *b, const void *p, size_t n)
 
 	if (n == 0)
 		return MG_ERR_OK;
-	if (b->max < b->len || n > b->max - (b->len - b->off))
+	if (n > room(b))
 		return MG_ERR_LIMIT;
 	if ((d = mg_buf_reserve(b, n)) == NULL)
 		return MG_ERR_NOMEM;
@@ -200,11 +210,10 @@ put_counted(struct mg_buf *b, const void *p, size_t n, size_t nul)
 {
 	uint8_t *d, w[4];
 
-	if (n > UINT32_MAX - 8)
+	if (n > UINT32_MAX - 8 || 4 + n + nul > room(b))
 		return MG_ERR_LIMIT;
 	if ((d = mg_buf_reserve(b, 4 + n + nul)) == NULL)
-		return b->max - mg_buf_len(b) < 4 + n + nul ? MG_ERR_LIMIT
-							    : MG_ERR_NOMEM;
+		return MG_ERR_NOMEM;
 	w[0] = (uint8_t)((n + nul) >> 24);
 	w[1] = (uint8_t)((n + nul) >> 16);
 	w[2] = (uint8_t)((n + nul) >> 8);
@@ -248,8 +257,12 @@ mg_buf_putf(struct mg_buf *b, const char *fmt, ...)
 	va_end(ap);
 	if (n < 0)
 		return MG_ERR_INTERNAL;
-	if ((d = mg_buf_reserve(b, (size_t)n + 1)) == NULL)
+	if (n == 0)
+		return MG_ERR_OK;
+	if ((size_t)n > room(b))
 		return MG_ERR_LIMIT;
+	if ((d = mg_buf_reserve(b, (size_t)n)) == NULL)
+		return MG_ERR_NOMEM;
 	va_start(ap, fmt);
 	vsnprintf((char *)d, (size_t)n + 1, fmt, ap);
 	va_end(ap);
@@ -368,10 +381,8 @@ mg_buf_get_end(const struct mg_buf *b)
 const char *
 mg_buf_cstr(struct mg_buf *b)
 {
-	uint8_t *d;
-
-	if ((d = mg_buf_reserve(b, 1)) == NULL)
+	if (b->cap == 0 && (room(b) == 0 || mg_buf_reserve(b, 1) == NULL))
 		return NULL;
-	*d = '\0';
+	b->d[b->len] = '\0';
 	return (const char *)mg_buf_ptr(b);
 }

@@ -20,7 +20,7 @@ struct mg_buf {
 	size_t off; /* first byte not consumed */
 	size_t len; /* end of the data */
 	size_t cap; /* allocated */
-	size_t max; /* never allocated beyond */
+	size_t max; /* of bytes held */
 	bool is_secret;
 };
 
@@ -89,7 +89,7 @@ enum mg_err mg_buf_get_end(const struct mg_buf *b) MG_MUST_CHECK;
 
 /*
  * Terminates the data with a NUL that is not counted and returns it as a
- * string, or NULL when memory is out or the maximum is reached.
+ * string, or NULL when memory is out or the buffer only reads.
  */
 const char *mg_buf_cstr(struct mg_buf *b) MG_MUST_CHECK;
 

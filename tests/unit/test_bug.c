@@ -49,6 +49,20 @@ rule3_a_commit_beyond_the_memory_leaves_an_empty_full_buffer(void **state)
 }
 
 static void
+rule3_a_commit_to_a_buffer_that_only_reads_leaves_it_empty_and_full(
+    void **state)
+{
+	struct mg_buf b;
+
+	(void)state;
+	bugs = 0;
+	mg_buf_init_read(&b, "hello", 5);
+	mg_buf_commit(&b, 1);
+	assert_is_broken_off(&b);
+	mg_buf_fini(&b);
+}
+
+static void
 rule3_a_consume_beyond_the_data_leaves_an_empty_full_buffer(void **state)
 {
 	struct mg_buf b;
@@ -68,6 +82,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(
 		rule3_a_commit_beyond_the_memory_leaves_an_empty_full_buffer),
+	    cmocka_unit_test(
+		rule3_a_commit_to_a_buffer_that_only_reads_leaves_it_empty_and_full),
 	    cmocka_unit_test(
 		rule3_a_consume_beyond_the_data_leaves_an_empty_full_buffer),
 	};
