@@ -95,18 +95,19 @@ machine()
 }
 
 @test "a code is never printed twice, and oathtool agrees with the first" {
-	mkdir -p "$MG_DIR/secrets"
-	echo JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP >"$MG_DIR/secrets/dave"
-	rm -f "$MG_DIR/secrets/dave.last"
-	before=$(oathtool --totp -b JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP)
+	sb factor dave
+	secret=$(cat "$MG_DIR/secrets/dave")
+	before=$(oathtool --totp -b "$secret")
 	first=$(sb totp dave)
-	after=$(oathtool --totp -b JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP)
+	after=$(oathtool --totp -b "$secret")
 	second=$(sb totp dave)
 	again=$(sb totp dave --again)
-	rm "$MG_DIR"/secrets/dave*
 	[ "$first" = "$before" ] || [ "$first" = "$after" ]
 	[ "$first" != "$second" ]
 	[ "$second" = "$again" ]
+	run sb totp mallory
+	failed
+	has 'no second factor'
 }
 
 @test "a service that is killed is seen, and can be started again" {
