@@ -37,6 +37,7 @@
  *	pol_quorum.c	who fills which slot
  *	pol_given.c	a question in words
  *	pol_test.c	[test]
+ *	pol_near.c	which rules nearly apply, for explanations
  *	policy.c	small answers
  */
 
@@ -828,6 +829,20 @@ void pol_say_verdict(struct pol_words *w, const struct mg_verdict *v,
 
 /* ---- pol_decide.c ---- */
 
+/* ---- pol_near.c ---- */
+
+struct pol_near {
+	const struct pol_rule *rule;
+	unsigned missing; /* conditions; 0: it applies */
+};
+
+unsigned pol_distance(unsigned missing);
+/* The max rules of the operation that are nearest to applying, in order. */
+size_t pol_near(const struct mg_policy *p, const struct mg_ask *ask,
+    struct pol_near *out, size_t max);
+/* What a rule asks for, in a few words. */
+void pol_say_demand(struct pol_words *w, const struct mg_demand *d);
+
 /* ---- policy.c ---- */
 
 struct mg_policy {
@@ -852,6 +867,7 @@ struct mg_policy {
 	const char **user_names;
 	const char **file_names;
 	const char *zone_name; /* of dates without one; NULL: UTC */
+	const struct pol_zone *zone;
 	struct mg_policy_guard guard;
 };
 

@@ -234,13 +234,6 @@ set_denied(struct mg_verdict *v, enum mg_why why)
 	v->why = why;
 }
 
-/* How far a rule is from applying: the number of conditions, then which. */
-static unsigned
-distance(unsigned missing)
-{
-	return (unsigned)__builtin_popcount(missing) * 64 + missing;
-}
-
 static void
 nearest(
     const struct pol_facts *f, const struct pol_op *op, struct mg_verdict *v)
@@ -256,8 +249,8 @@ nearest(
 			continue;
 		missing = pol_match(f, r, true);
 		if (best != NULL &&
-		    (distance(missing) > distance(best_missing) ||
-			(distance(missing) == distance(best_missing) &&
+		    (pol_distance(missing) > pol_distance(best_missing) ||
+			(pol_distance(missing) == pol_distance(best_missing) &&
 			    strcmp(r->name, best->name) >= 0)))
 			continue;
 		best = r;

@@ -355,20 +355,22 @@ say_items(struct pol_words *w, const struct mg_policy *p,
 	}
 }
 
-/* "a or b & c, but not d" */
+/* pos, then "a or b & c, but not d"; or neg, then "d". */
 static void
 say_sel(struct pol_words *w, const struct mg_policy *p,
-    const struct pol_sel *sel, word_fn word)
+    const struct pol_sel *sel, word_fn word, const char *pos, const char *neg)
 {
 	uint32_t items = 0, i;
 
 	for (i = 0; i < sel->nwords; i += 1 + (sel->w[i] & ~POL_SEL_NOT))
 		items++;
+	pol_say(w, "%s", sel->npos > 0 ? pos : neg);
 	if (sel->npos > 0)
 		say_items(w, p, sel, word, false);
 	if (items == sel->npos)
 		return;
-	pol_say(w, sel->npos > 0 ? ", but not " : "any other than ");
+	if (sel->npos > 0)
+		pol_say(w, ", but not ");
 	say_items(w, p, sel, word, true);
 }
 
@@ -382,36 +384,28 @@ void
 pol_say_conds(struct pol_words *w, const struct mg_policy *p,
     const struct pol_rule *r, unsigned conds)
 {
-	if ((conds & POL_COND_ROLE) != 0) {
-		pol_say(w, " to members of ");
-		say_sel(w, p, r->role, role_word);
-	}
-	if ((conds & POL_COND_USER) != 0) {
-		pol_say(w, " to ");
-		say_sel(w, p, r->user, user_word);
-	}
+	if ((conds & POL_COND_ROLE) != 0)
+		say_sel(w, p, r->role, role_word, " to members of ",
+		    " to who is no member of ");
+	if ((conds & POL_COND_USER) != 0)
+		say_sel(w, p, r->user, user_word, " to ", " to others than ");
 	if ((conds & POL_COND_CREATOR) != 0)
 		pol_say(w, " to who created it");
-	if ((conds & POL_COND_MODEL) != 0) {
-		pol_say(w, " for the model ");
-		say_sel(w, p, r->model, model_word);
-	}
-	if ((conds & POL_COND_VERSION) != 0) {
-		pol_say(w, " for the version ");
-		say_sel(w, p, r->version, version_word);
-	}
+	if ((conds & POL_COND_MODEL) != 0)
+		say_sel(w, p, r->model, model_word, " for models ",
+		    " for models other than ");
+	if ((conds & POL_COND_VERSION) != 0)
+		say_sel(w, p, r->version, version_word, " for versions ",
+		    " for versions other than ");
 	if ((conds & POL_COND_STAGES) != 0)
 		pol_say(w, " among None, Staging and Archived");
-	if ((conds & POL_COND_HOST) != 0) {
-		pol_say(w, " on ");
-		say_sel(w, p, r->host, host_word);
-	}
+	if ((conds & POL_COND_HOST) != 0)
+		say_sel(
+		    w, p, r->host, host_word, " on ", " on hosts other than ");
 	if ((conds & POL_COND_FROM) != 0)
 		pol_say(w, " from %s", r->from->text);
 	if ((conds & POL_COND_TIME) != 0)
 		pol_say(w, " at %s", r->time->text);
-	if ((conds & POL_COND_WHEN) != 0) {
-		pol_say(w, " when ");
-		say_sel(w, p, r->when, when_word);
-	}
+	if ((conds & POL_COND_WHEN) != 0)
+		say_sel(w, p, r->when, when_word, " when ", " unless ");
 }

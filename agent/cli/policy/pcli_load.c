@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: ISC */
+/* What all tools have in common: options, and loading a policy. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mg_time.h"
+#include "pcli.h"
+
+bool
+pcli_init(struct pcli *c, const char *tool)
+{
+	memset(c, 0, sizeof(*c));
+	c->tool = tool;
+	c->dir = MG_CONFDIR "/policy.d";
+	c->is_default = true;
+	c->now_ms = mg_time_wall_ms();
+	mg_diags_init(&c->ds);
+	if ((c->people = pcli_people_new()) == NULL) {
+		pcli_error("out of memory");
+		return false;
+	}
+	c->view = pcli_people_view(c->people);
+	return true;
+}
+
+void
+pcli_fini(struct pcli *c)
+{
+	mg_policy_free(c->p);
+	pcli_people_free(c->people);
+}
+
+/* While options are taken. */
+struct taker {
+	struct pcli *c;
+	char **argv;
+	int argc, i;
+	bool bad;
+};
+
+/* The value of the option called name, if that is what stands here. */
+static const char *
+value_of(struct taker *t, const char *name)
+{
+	size_t n = strlen(name);
+	const char *s = t->argv[t->i];
+
+	if (strncmp(s, name, n) == 0 && s[n] == '=' && s[1] == '-')
+		return s + n + 1;
+	if (strcmp(s, name) != 0)
+		return NULL;
+	if (t->i + 1 < t->argc)
+		return t->argv[++t->i];
+	pcli_error("'%s' needs a value", name);
+	t->bad = true;
+	return "";
+}
+
+static bool
+take_shared(struct taker *t)
+{
+	struct pcli *c = t->c;
+	const char *v;
+
+	if (strcmp(t->argv[t->i], "--json") == 0) {
+		c->json = true;
+	} else if (strcmp(t->argv[t->i], "--no-nss") == 0) {
+		pcli_people_only(c->people);
+	} else if ((v = value_of(t, "--group")) != NULL) {
+		if (!t->bad && !pcli_people_add(c->people, v)) {
+			pcli_error(
+			    "'%s' is not of the form GROUP=USER,USER", v);
+			t->bad = true;
+		}
+	} else if ((v = value_of(t, "-d")) != NULL) {
+		c->dir = v;
+		c->is_default = false;
+	} else if ((v = value_of(t, "-O")) != NULL) {
+		c->operations = v;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+static bool
+take_own(struct taker *t, const struct pcli_opt *o)
+{
+	const char *v;
+
+	for (; o != NULL && o->name != NULL; o++) {
+		if (o->flag != NULL && strcmp(t->argv[t->i], o->name) == 0) {
+			*o->flag = true;
+			return true;
+		}
+		if (o->value != NULL && (v = value_of(t, o->name)) != NULL) {
+			*o->value = v;
+			return true;
+		}
+	}
+	return false;
+}
+
+int
+pcli_args(struct pcli *c, int argc, char **argv, const struct pcli_opt *opts,
+    const char *help)
+{
+	struct taker t = {.c = c, .argv = argv, .argc = argc, .i = 1};
+	bool more = true;
+
+	c->pos = argv + 1; /* never more of them than were read */
+	for (; t.i < argc && !t.bad; t.i++) {
+		const char *s = argv[t.i];
+
+		if (more &&
+		    (strcmp(s, "--help") == 0 || strcmp(s, "-h") == 0)) {
+			printf("usage: modelgate policy %s", help);
+			return PCLI_OK;
+		}
+		if (more && strcmp(s, "--") == 0) {
+			more = false;
+		} else if (!more || s[0] != '-' || s[1] == '\0') {
+			c->pos[c->npos++] = argv[t.i];
+		} else if (!take_shared(&t) && !take_own(&t, opts)) {
+			pcli_error("unknown option '%s'; see `modelgate "
+				   "policy %s --help`",
+			    s, c->tool);
+			t.bad = true;
+		}
+	}
+	return t.bad ? PCLI_USAGE : -1;
+}
+
+char *
+pcli_operations_of(const char *dir)
+{
+	size_t n = strlen(dir);
+	char *path;
+
+	while (n > 1 && dir[n - 1] == '/')
+		n--;
+	if (n < 8 || memcmp(dir + n - 8, "policy.d", 8) != 0 ||
+	    (n > 8 && dir[n - 9] != '/'))
+		return NULL;
+	if (asprintf(&path, "%.*soperations.d", (int)(n - 8), dir) == -1)
+		return NULL;
+	if (access(path, F_OK) == 0)
+		return path;
+	free(path);
+	return NULL;
+}
+
+enum mg_err
+pcli_load_dir(const char *dir, const char *operations, bool ignore_tests,
+    struct mg_policy **pp, struct mg_diags *ds)
+{
+	char *beside = NULL;
+	struct mg_policy_source src = {.policy_dir = dir,
+	    .can = MG_POLICY_CAN_ALL,
+	    .ignore_tests = ignore_tests};
+	enum mg_err r;
+
+	if (operations == NULL)
+		operations = beside = pcli_operations_of(dir);
+	src.operations_dir = operations;
+	r = mg_policy_load(&src, pp, ds);
+	free(beside);
+	return r;
+}
+
+enum mg_err
+pcli_load_lint(struct pcli *c)
+{
+	return pcli_load_dir(c->dir, c->operations, false, &c->p, &c->ds);
+}
+
+void
+pcli_print_diags(const struct mg_diags *ds)
+{
+	mg_diags_print(ds, stderr);
+}
+
+void
+pcli_json_diags(struct mg_json *j, const struct mg_diags *ds)
+{
+	size_t i;
+
+	mg_json_int(j, "errors", (int64_t)ds->errors);
+	mg_json_int(j, "warnings", (int64_t)ds->warnings);
+	mg_json_arr(j, "problems");
+	for (i = 0; i < ds->n; i++) {
+		const struct mg_diag *d = &ds->v[i];
+
+		mg_json_obj(j, NULL);
+		mg_json_str(j, "level", d->is_warning ? "warning" : "error");
+		mg_json_str(j, "file", d->file);
+		mg_json_int(j, "line", d->line);
+		mg_json_int(j, "column", d->col);
+		mg_json_str(j, "message", d->text);
+		mg_json_str(j, "source", d->src);
+		mg_json_obj_end(j);
+	}
+	mg_json_arr_end(j);
+}
+
+int
+pcli_load(struct pcli *c, bool ignore_tests)
+{
+	struct pcli_json pj;
+	struct mg_json *j;
+	enum mg_err r;
+
+	r = pcli_load_dir(c->dir, c->operations, ignore_tests, &c->p, &c->ds);
+	if (r == MG_ERR_OK)
+		return PCLI_OK;
+	if (r != MG_ERR_FORMAT) {
+		pcli_error("%s", mg_err_str(r));
+		return PCLI_FAILED;
+	}
+	if (c->json) {
+		j = pcli_json_begin(&pj);
+		mg_json_bool(j, "loads", false);
+		pcli_json_diags(j, &c->ds);
+		return pcli_json_end(&pj, PCLI_FAILED);
+	}
+	pcli_print_diags(&c->ds);
+	pcli_error("the policy in %s does not load", c->dir);
+	return PCLI_FAILED;
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: ISC */
+/* Who is in which group: as the options say, and as this machine knows. */
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pcli.h"
+
+/* A user or a group whose answer is kept. */
+struct known {
+	char *name;
+	bool exists, asked, is_told;
+	uid_t uid;
+	char **v; /* groups of a user, members of a group */
+	size_t n;
+};
+
+struct pcli_people {
+	struct mg_people view;
+	struct known *users, *groups;
+	size_t nusers, ngroups;
+	bool only; /* what the options said */
+};
+
+static struct known *
+find(struct known **vp, size_t *np, const char *name)
+{
+	struct known *v;
+	size_t i;
+
+	for (i = 0; i < *np; i++)
+		if (strcmp((*vp)[i].name, name) == 0)
+			return &(*vp)[i];
+	if ((v = reallocarray(*vp, *np + 1, sizeof(*v))) == NULL)
+		return NULL;
+	*vp = v;
+	memset(&v[*np], 0, sizeof(*v));
+	if ((v[*np].name = strdup(name)) == NULL)
+		return NULL;
+	return &v[(*np)++];
+}
+
+static void
+add(struct known *k, const char *name)
+{
+	char **v;
+	size_t i;
+
+	for (i = 0; i < k->n; i++)
+		if (strcmp(k->v[i], name) == 0)
+			return;
+	if ((v = reallocarray(k->v, k->n + 2, sizeof(*v))) == NULL)
+		return;
+	k->v = v;
+	if ((v[k->n] = strdup(name)) != NULL)
+		v[++k->n] = NULL;
+}
+
+static void
+ask_groups(struct known *user, const struct passwd *pw)
+{
+	gid_t gids[256];
+	int n = 256, i;
+	struct group *gr;
+
+	if (getgrouplist(pw->pw_name, pw->pw_gid, gids, &n) == -1)
+		n = n < 256 ? n : 256;
+	for (i = 0; i < n; i++)
+		if ((gr = getgrgid(gids[i])) != NULL)
+			add(user, gr->gr_name);
+}
+
+static struct known *
+user_of(struct pcli_people *pp, const char *name)
+{
+	struct known *k = find(&pp->users, &pp->nusers, name);
+	struct passwd *pw;
+
+	if (k == NULL || k->asked)
+		return k;
+	k->asked = true;
+	if (pp->only || (pw = getpwnam(name)) == NULL)
+		return k;
+	k->exists = true;
+	k->uid = pw->pw_uid;
+	ask_groups(k, pw);
+	return k;
+}
+
+static struct known *
+group_of(struct pcli_people *pp, const char *name)
+{
+	struct known *k = find(&pp->groups, &pp->ngroups, name);
+	struct group *gr;
+	struct passwd *pw;
+	gid_t gid;
+	char **m;
+
+	if (k == NULL || k->asked)
+		return k;
+	k->asked = true;
+	if (pp->only || (gr = getgrnam(name)) == NULL)
+		return k;
+	k->exists = true;
+	gid = gr->gr_gid;
+	for (m = gr->gr_mem; *m != NULL; m++)
+		add(k, *m);
+	/* Those whose first group it is stand nowhere else. */
+	setpwent();
+	while ((pw = getpwent()) != NULL)
+		if (pw->pw_gid == gid)
+			add(k, pw->pw_name);
+	endpwent();
+	return k;
+}
+
+static const char *const *
+groups_of(void *arg, const char *user, size_t *np)
+{
+	static const char *const none[1];
+	struct pcli_people *pp = arg;
+	struct known *k = user_of(pp, user);
+
+	*np = 0;
+	if (k == NULL || (!k->exists && !k->is_told && !pp->only))
+		return NULL; /* unknown here */
+	*np = k->n;
+	return k->v == NULL ? none : (const char *const *)k->v;
+}
+
+static const char *const *
+members_of(void *arg, const char *group, size_t *np)
+{
+	struct known *k = group_of(arg, group);
+
+	*np = k == NULL ? 0 : k->n;
+	return k == NULL || k->n == 0 ? NULL : (const char *const *)k->v;
+}
+
+static bool
+is_same(void *arg, const char *a, const char *b)
+{
+	struct known *ka, *kb;
+	uid_t uid;
+
+	if (strcmp(a, b) == 0)
+		return true;
+	if ((ka = user_of(arg, a)) == NULL || !ka->exists)
+		return false;
+	uid = ka->uid; /* the next call may move it */
+	kb = user_of(arg, b);
+	return kb != NULL && kb->exists && kb->uid == uid;
+}
+
+struct pcli_people *
+pcli_people_new(void)
+{
+	struct pcli_people *pp = calloc(1, sizeof(*pp));
+
+	if (pp == NULL)
+		return NULL;
+	pp->view.arg = pp;
+	pp->view.groups_of = groups_of;
+	pp->view.members_of = members_of;
+	pp->view.is_same = is_same;
+	return pp;
+}
+
+static void
+known_free(struct known *v, size_t n)
+{
+	size_t i, j;
+
+	for (i = 0; i < n; i++) {
+		for (j = 0; j < v[i].n; j++)
+			free(v[i].v[j]);
+		free(v[i].v);
+		free(v[i].name);
+	}
+	free(v);
+}
+
+void
+pcli_people_free(struct pcli_people *pp)
+{
+	if (pp == NULL)
+		return;
+	known_free(pp->users, pp->nusers);
+	known_free(pp->groups, pp->ngroups);
+	free(pp);
+}
+
+bool
+pcli_people_add(struct pcli_people *pp, const char *spec)
+{
+	const char *eq = strchr(spec, '=');
+	char group[256], user[MG_NAME_MAX + 1];
+	struct known *g, *u;
+	size_t n;
+
+	if (eq == NULL || eq == spec || (size_t)(eq - spec) >= sizeof(group))
+		return false;
+	snprintf(group, sizeof(group), "%.*s", (int)(eq - spec), spec);
+	if ((g = group_of(pp, group)) == NULL)
+		return false;
+	g->is_told = true;
+	for (spec = eq + 1;; spec += n + 1) {
+		n = strcspn(spec, ",");
+		if (n == 0 || n > MG_NAME_MAX)
+			return false;
+		snprintf(user, sizeof(user), "%.*s", (int)n, spec);
+		if (!mg_name_is_valid(user) || (u = user_of(pp, user)) == NULL)
+			return false;
+		u->is_told = true;
+		add(u, group);
+		add(g, user);
+		if (spec[n] == '\0')
+			return true;
+	}
+}
+
+void
+pcli_people_only(struct pcli_people *pp)
+{
+	pp->only = true;
+}
+
+const struct mg_people *
+pcli_people_view(struct pcli_people *pp)
+{
+	return &pp->view;
+}
+
+bool
+pcli_people_has_user(struct pcli_people *pp, const char *user)
+{
+	struct known *k = user_of(pp, user);
+
+	return pp->only || (k != NULL && (k->exists || k->is_told));
+}
+
+bool
+pcli_people_has_group(struct pcli_people *pp, const char *group)
+{
+	struct known *k = group_of(pp, group);
+
+	return pp->only || (k != NULL && (k->exists || k->is_told));
+}
