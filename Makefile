@@ -137,6 +137,7 @@ $(eval $(call binary,modelgate-hub,agent/hub/hub.c $(wildcard agent/hub/hub_*.c)
 $(eval $(call binary,mg-hub-conn,agent/hub/conn.c $(wildcard agent/hub/conn_*.c),$(sys),-lssh))
 $(eval $(call binary,modelgate,agent/cli/main.c $(wildcard agent/cli/cmd_*.c),$(lib),))
 $(eval $(call binary,modelgate-policy,$(wildcard agent/cli/policy/*.c),$(LIBPOL) $(lib),-linih -lcrypto))
+$(eval $(call binary,modelgate-artifact,$(wildcard agent/cli/artifact/*.c),$(LIBVER) $(lib),-ljansson -lcrypto -lpthread -lm))
 
 $(BINARIES):
 	$(say) LINK $@
@@ -173,7 +174,7 @@ all: $(BINARIES) $(MODULES) ## build everything below build/
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 $(UNIT): $(B)/unit/%: $(B)/o/tests/unit/%.o $(LIBHUB) $(LIBVER) $(monitor)
 	$(say) LINK $@
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka -linih -lcrypto -lssh -lpam -loath
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka -linih -ljansson -lcrypto -lssh -lpam -loath -lm
 
 # Tests of a built program start the one beside them.
 $(B)/unit/test_verify_process: | $(B)/mg-verify
@@ -190,7 +191,7 @@ unit: $(UNIT) ## build and run the unit tests
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 $(FUZZERS): $(B)/fuzz/%: $(B)/o/tests/fuzz/%.o $(LIBHUB) $(LIBVER) $(monitor)
 	$(say) LINK $@
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(filter %.a,$^) -linih -lcrypto -lssh -lpam -loath
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(filter %.a,$^) -linih -ljansson -lcrypto -lssh -lpam -loath -lm
 
 fuzz_make = $(MAKE) --no-print-directory CC=clang SAN=1 COV=0 FUZZ=1 B=build/clang-san-fuzz
 TIME ?= 60
