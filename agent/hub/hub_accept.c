@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Connections until somebody speaks, and their limits.
+ *
+ * Rules
+ * 1. A connection costs a descriptor until its first byte comes, and only
+ *    then a process: a thousand silent ones cost next to nothing.
+ * 2. What is full makes room by ending its oldest, and first the oldest of
+ *    the source that the new one comes from: who floods pushes out himself,
+ *    and somebody who knocks now is not refused for those who only sit.
+ * 3. Among logins those go first that have shown no key that we know.
+ * 4. A source that failed too often is not served for a while. Loopback is
+ *    exempt by default: every user of a host comes from there, and one of
+ *    them could lock out the host itself.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "hub.h"
+#include "mg_log.h"
+#include "mg_time.h"
+
+#define ACCEPT_ROUND 64
+
+static size_t
+count_source(
+    const struct hub *hub, enum hub_peer_state state, const uint8_t source[16])
+{
+	const struct hub_peer *p;
+	size_t n = 0;
+
+	for (p = hub->first; p != NULL; p = p->next)
+		if (p->state == state && memcmp(p->source, source, 16) == 0)
+			n++;
+	return n;
+}
+
+/* The oldest in that state; of one source, if given; unknown keys first. */
+static struct hub_peer *
+oldest(struct hub *hub, enum hub_peer_state state, const uint8_t *source)
+{
+	struct hub_peer *p, *known = NULL;
+
+	for (p = hub->first; p != NULL; p = p->next) {
+		if (p->state != state ||
+		    (source != NULL && memcmp(p->source, source, 16) != 0))
+			continue;
+		if (!p->is_known)
+			return p;
+		if (known == NULL)
+			known = p; /* Rule 3 */
+	}
+	return known;
+}
+
+/* Rule 2 */
+static void
+make_room(struct hub *hub, enum hub_peer_state state, size_t max,
+    size_t max_per_source, const uint8_t source[16])
+{
+	struct hub_peer *p = NULL;
+
+	if (count_source(hub, state, source) >= max_per_source ||
+	    hub->count[state] >= max)
+		p = oldest(hub, state, source);
+	if (p == NULL && hub->count[state] >= max)
+		p = oldest(hub, state, NULL);
+	if (p == NULL)
+		return;
+	mg_log(MG_EVT_LIMIT, "from=%s ended to make room for another", p->addr);
+	hub_peer_end(p);
+}
+
+static void
+on_grace(void *arg)
+{
+	struct hub_peer *p = arg;
+
+	if (!p->exempt)
+		hub_source_punish(&p->hub->sources, p->source,
+		    HUB_OFFENCE_GRACE, mg_time_boot_ms());
+	mg_log(MG_EVT_REFUSED, "from=%s took too long to log in", p->addr);
+	hub_peer_end(p);
+}
+
+static void
+on_first_byte(void *arg, uint32_t events)
+{
+	struct hub_peer *p = arg;
+	struct hub *hub = p->hub;
+	ssize_t n;
+	char c;
+
+	(void)events;
+	n = recv(p->sock, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		hub_peer_end(p);
+		return;
+	}
+	make_room(hub, HUB_PEER_LOGIN, hub->conf.logins_max,
+	    hub->conf.logins_per_source, p->source);
+	hub_peer_start(p); /* Rule 1 */
+}
+
+static bool
+is_exempt(const struct hub *hub, const uint8_t addr[16])
+{
+	size_t i;
+
+	for (i = 0; i < hub->conf.exempt.n; i++)
+		if (hub_net_has(&hub->conf.exempt.v[i], addr))
+			return true;
+	return false;
+}
+
+static void
+take_one(struct hub *hub, int fd, const struct sockaddr_storage *sa)
+{
+	uint8_t addr[16], source[16];
+	struct hub_peer *p;
+	int one = 1;
+
+	hub_net_bytes(sa, addr);
+	hub_net_source(addr, source);
+	if (!is_exempt(hub, addr) &&
+	    hub_source_blocked_ms(&hub->sources, source, mg_time_boot_ms()) >
+		0) { /* Rule 4 */
+		close(fd);
+		return;
+	}
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	make_room(hub, HUB_PEER_WAITING, hub->conf.waiting_max,
+	    hub->conf.waiting_max, source);
+	if ((p = hub_peer_new(hub, fd, sa)) == NULL)
+		return;
+	memcpy(p->source, source, sizeof(p->source));
+	p->exempt = is_exempt(hub, addr);
+	if (mg_watch_add(hub->loop, fd, EPOLLIN, on_first_byte, p,
+		&p->sock_watch) != MG_ERR_OK ||
+	    mg_timer_set(hub->loop, &p->timer,
+		mg_time_boot_ms() + hub->conf.login_grace_ms, on_grace,
+		p) != MG_ERR_OK)
+		hub_peer_end(p);
+}
+
+/* Descriptors are out: the oldest that only waits gives one back. */
+static bool
+free_a_descriptor(struct hub *hub)
+{
+	struct hub_peer *p = oldest(hub, HUB_PEER_WAITING, NULL);
+
+	if (p == NULL)
+		p = oldest(hub, HUB_PEER_LOGIN, NULL);
+	if (p == NULL)
+		return false;
+	mg_log(MG_EVT_LIMIT, "from=%s ended: no descriptors left", p->addr);
+	hub_peer_end(p);
+	return true;
+}
+
+static void
+on_connection(void *arg, uint32_t events)
+{
+	struct hub *hub = arg;
+	struct sockaddr_storage sa;
+	socklen_t len;
+	size_t i;
+	int fd, round;
+
+	(void)events;
+	for (i = 0; i < hub->nlisten; i++) {
+		for (round = 0; round < ACCEPT_ROUND; round++) {
+			memset(&sa, 0, sizeof(sa));
+			len = sizeof(sa);
+			fd = accept4(hub->listen_fd[i], (struct sockaddr *)&sa,
+			    &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+			if (fd != -1) {
+				take_one(hub, fd, &sa);
+				continue;
+			}
+			if ((errno == EMFILE || errno == ENFILE) &&
+			    free_a_descriptor(hub))
+				continue;
+			break;
+		}
+	}
+}
+
+static enum mg_err
+listen_at(struct hub *hub, const struct hub_addr *a, char *why, size_t size)
+{
+	char text[HUB_ADDR_TEXT];
+	int fd, one = 1;
+
+	hub_addr_format(&a->sa, true, text);
+	fd = socket(
+	    a->sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd == -1)
+		goto fail;
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (a->sa.ss_family == AF_INET6)
+		(void)setsockopt(
+		    fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+	if (bind(fd, (const struct sockaddr *)&a->sa, a->len) != 0 ||
+	    listen(fd, 1024) != 0)
+		goto fail;
+	hub->listen_fd[hub->nlisten] = fd;
+	if (mg_watch_add(hub->loop, fd, EPOLLIN, on_connection, hub,
+		&hub->listen_watch[hub->nlisten]) != MG_ERR_OK)
+		goto fail;
+	hub->nlisten++;
+	mg_log(MG_EVT_HUB, "listens at %s", text);
+	return MG_ERR_OK;
+fail:
+	snprintf(why, size, "cannot listen at %s: %s", text, strerror(errno));
+	if (fd != -1)
+		close(fd);
+	return MG_ERR_SYS;
+}
+
+enum mg_err
+hub_listen(struct hub *hub, char *why, size_t why_size)
+{
+	enum mg_err r = MG_ERR_OK;
+	size_t i;
+
+	for (i = 0; i < hub->conf.listen.n && r == MG_ERR_OK; i++)
+		r = listen_at(hub, &hub->conf.listen.v[i], why, why_size);
+	return r;
+}
+
+void
+hub_listen_end(struct hub *hub)
+{
+	while (hub->nlisten > 0) {
+		hub->nlisten--;
+		mg_watch_del(hub->listen_watch[hub->nlisten]);
+		close(hub->listen_fd[hub->nlisten]);
+	}
+}
