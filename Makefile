@@ -136,7 +136,7 @@ $(eval $(call binary,mg-verify,agent/proc_verify.c,$(LIBVER) $(sys),-lcrypto -lp
 $(eval $(call binary,mg-query,agent/proc_query.c,$(LIBLED) $(sys),-lcrypto))
 $(eval $(call binary,mg-link,agent/proc_link.c,$(sys),-lssh))
 $(eval $(call binary,modelgate-hub,agent/hub/hub.c $(wildcard agent/hub/hub_*.c),$(LIBLED) $(sys),-linih -lcrypto))
-$(eval $(call binary,mg-hub-conn,agent/hub/conn.c $(wildcard agent/hub/conn_*.c),$(sys),-lssh))
+$(eval $(call binary,mg-hub-conn,agent/hub/conn.c $(wildcard agent/hub/conn_*.c),$(sys),-lssh -lcrypto -lseccomp))
 $(eval $(call binary,modelgate,agent/cli/main.c $(wildcard agent/cli/cmd_*.c),$(lib),))
 $(eval $(call binary,modelgate-policy,$(wildcard agent/cli/policy/*.c),$(LIBPOL) $(lib),-linih -lcrypto))
 $(eval $(call binary,modelgate-artifact,$(wildcard agent/cli/artifact/*.c),$(LIBVER) $(lib),-ljansson -lcrypto -lpthread -lm))
