@@ -308,6 +308,8 @@ bool mon_may(
 
 /* Starts a run of a granted request for the client of job. */
 void mon_run_start(struct mon_job *job, struct mg_req *req);
+/* Has a runner wait for the next run. */
+void mon_run_prepare(struct mon *m);
 void mon_run_signal(struct mon_run *run, uint32_t signo);
 void mon_run_client_gone(struct mon_run *run);
 /* The state forgets the request of these runs. */
@@ -396,6 +398,7 @@ struct mon {
 	struct mon_link *link;
 	int cgroup; /* folder for runs' groups; -1: none */
 	uint32_t run_counter;
+	struct mon_run *spare_run; /* started, not used yet */
 	struct mg_timer tick_timer;
 	struct mon_bucket *buckets; /* refusals on record */
 };

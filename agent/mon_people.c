@@ -16,6 +16,7 @@
 #define FETCH_MAX 80 /* people asked for at once */
 #define GROUPS_MAX 512
 #define GROUPS_REFRESH_MS 60000
+#define FRESH_MS 20
 
 struct mon_fetch {
 	struct mon *m;
@@ -335,8 +336,15 @@ late(void *arg)
 {
 	struct mon *m = arg;
 	int64_t now = mg_time_boot_ms();
-	struct mon_fetch *f;
+	struct mon_fetch *f, *next;
 
+	for (f = m->fetches; f != NULL; f = next) {
+		next = f->next;
+		if (f->waiting > 0)
+			continue;
+		fetch_done(f);
+		next = m->fetches; /* the list may be another by now */
+	}
 	for (f = m->fetches; f != NULL; f = f->next) {
 		if (f->deadline > now)
 			continue;
@@ -350,6 +358,18 @@ late(void *arg)
 		    now + MON_PEOPLE_DEADLINE_MS / 4, late, m);
 }
 
+/* Whether what is known of a person is of this very moment: the steps of one
+ * question do not ask for the same person twice. */
+static bool
+is_fresh(struct mon *m, const char *name, uint32_t uid)
+{
+	const struct mon_person *p = name[0] != '\0'
+					 ? mon_person_by_name(m, name)
+					 : mon_person_by_uid(m, uid);
+
+	return p != NULL && mg_time_boot_ms() - p->fetched_bt < FRESH_MS;
+}
+
 static bool
 ask(struct mon_fetch *f, const char *name, uint32_t uid)
 {
@@ -357,6 +377,8 @@ ask(struct mon_fetch *f, const char *name, uint32_t uid)
 	struct mon_person *p;
 	uint32_t id;
 
+	if (is_fresh(f->m, name, uid))
+		return true;
 	/* What is known is forgotten first: if no answer comes, the person
 	 * is unknown, not as it was. */
 	for (p = f->m->people; p != NULL; p = p->next)
@@ -403,12 +425,16 @@ mon_people_fetch(struct mon *m, const char *const *names, size_t n,
 		    !ask(f, names[i], MG_PROC_UNSET))
 			r = MG_ERR_SYS;
 	}
-	if (r == MG_ERR_OK && f->waiting == 0)
-		r = MG_ERR_INTERNAL; /* callers always ask for somebody */
 	if (r != MG_ERR_OK) {
 		unlink_fetch(f);
 		free(f);
 		return r;
+	}
+	if (f->waiting == 0) {
+		/* All is known; the callback comes later all the same. */
+		f->deadline = 0;
+		mon_timer_set(m, &m->people_timer, 0, late, m);
+		return MG_ERR_OK;
 	}
 	mon_timer_set(m, &m->people_timer,
 	    mg_time_boot_ms() + MON_PEOPLE_DEADLINE_MS / 4, late, m);

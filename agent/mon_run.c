@@ -198,18 +198,32 @@ make_group(struct mon_run *run)
 /* ---- life ---- */
 
 static struct mon_run *
-run_new(struct mon *m, struct mg_req *req)
+run_alloc(struct mon *m)
 {
 	struct mon_run *run;
 
 	if ((run = calloc(1, sizeof(*run))) == NULL)
 		mg_fatal("out of memory");
 	run->m = m;
-	run->req = req;
 	run->ses = MG_PROC_UNSET;
 	run->pty = run->group_events = -1;
+	return run;
+}
+
+static void
+run_attach(struct mon_run *run, struct mg_req *req)
+{
+	run->req = req;
 	run->next = mon_req_rt(req)->runs;
 	mon_req_rt(req)->runs = run;
+}
+
+static struct mon_run *
+run_new(struct mon *m, struct mg_req *req)
+{
+	struct mon_run *run = run_alloc(m);
+
+	run_attach(run, req);
 	return run;
 }
 
@@ -489,6 +503,30 @@ run_checked(void *arg)
 static void run_frame(void *arg, struct mg_frame *f);
 static void run_ended(void *arg, int status);
 
+static enum mg_err
+start_runner(struct mon_run *run)
+{
+	run->proc.on_frame = run_frame;
+	run->proc.on_end = run_ended;
+	run->proc.arg = run;
+	return mon_proc_start(
+	    &run->proc, run->m, "mg-run", NULL, NULL, MG_ROLE_RUN, NULL, 0);
+}
+
+/* One mg-run waits for work, so that the next command does not wait for an
+ * exec of ours. It knows nothing yet and has nothing. */
+void
+mon_run_prepare(struct mon *m)
+{
+	if (m->spare_run != NULL || m->stopping)
+		return;
+	m->spare_run = run_alloc(m);
+	if (start_runner(m->spare_run) == MG_ERR_OK)
+		return;
+	run_release(m->spare_run);
+	m->spare_run = NULL;
+}
+
 void
 mon_run_start(struct mon_job *job, struct mg_req *req)
 {
@@ -497,19 +535,18 @@ mon_run_start(struct mon_job *job, struct mg_req *req)
 	struct mon_run *run;
 	size_t n;
 
-	run = run_new(m, req);
+	mon_run_prepare(m);
+	if ((run = m->spare_run) == NULL) {
+		mon_reply_refused(job->client, MG_WHY_INTERNAL, req->code, "",
+		    "the runner cannot be started", "");
+		mon_job_free(job);
+		return;
+	}
+	m->spare_run = NULL;
+	run_attach(run, req);
 	run->job = job;
 	job->run = run;
 	job->req = NULL; /* the run holds it from here on */
-	run->proc.on_frame = run_frame;
-	run->proc.on_end = run_ended;
-	run->proc.arg = run;
-	/* The runner starts while people are looked up. */
-	if (mon_proc_start(&run->proc, m, "mg-run", NULL, NULL, MG_ROLE_RUN,
-		NULL, 0) != MG_ERR_OK) {
-		give_up(run, MG_WHY_INTERNAL, "the runner cannot be started");
-		return;
-	}
 	mon_req_fetch_names(m, req, names, &n);
 	run->busy++;
 	if (mon_people_fetch(m, names, n, MG_PROC_UNSET, run_checked, run) ==
@@ -664,6 +701,7 @@ exit_recorded(void *arg, enum mg_why why)
 
 	(void)why; /* the command has run; its status is not held back */
 	free(n);
+	mon_run_prepare(run->m);
 	if (run->client != NULL) {
 		if (run->kill_why != MG_WHY_NONE) {
 			msg.how = MG_EXIT_ENDED;
@@ -875,6 +913,11 @@ run_ended(void *arg, int status)
 	struct mon_run *run = arg;
 
 	(void)status;
+	if (run == run->m->spare_run) {
+		run->m->spare_run = NULL;
+		run_release(run);
+		return;
+	}
 	if (run->emptied)
 		return;
 	if (run->number == 0 || (run->busy > 0 && !run->going)) {

@@ -368,7 +368,7 @@ notify(const char *text)
 		(socklen_t)(offsetof(struct sockaddr_un, sun_path) +
 			    strlen(path))) == -1)
 		mg_log(
-		    MG_EVT_ERROR, "err='cannot notify: %s'", strerror(errno));
+		    MG_EVT_DEBUG, "err='cannot notify: %s'", strerror(errno));
 	close(fd);
 }
 
@@ -510,6 +510,7 @@ go(struct mon *m)
 	mon_people_refresh_groups(m);
 	mon_run_sweep(m);
 	mon_req_resume(m);
+	mon_run_prepare(m);
 	tick(m);
 	if (mon_clients_init(m) != MG_ERR_OK)
 		mg_fatal("cannot listen on the socket: %s", strerror(errno));
