@@ -205,6 +205,7 @@ struct mon_client {
 	struct mon *m;
 	struct mon_port port;
 	struct mg_peer peer;
+	int pidfd; /* of the process that connected */
 	struct mg_timer first_frame;
 	uint32_t id; /* of the frame being answered */
 	struct mon_job *job;
@@ -339,8 +340,9 @@ const char *mon_hub_status(const struct mon *m);
 void mon_pam(
     struct mon_client *c, enum mg_msg_op op, const struct mg_pam_req *q);
 
-/* A login session is over: what was granted in it ends. */
-void mon_session_end(struct mon *m, uint32_t ses);
+/* Ends sessions that have no process any more (after a restart nobody
+ * watches the processes that opened them). */
+void mon_sessions_check(struct mon *m);
 
 /* ---- mon_list.c ---- */
 
@@ -394,7 +396,8 @@ struct mon {
 	unsigned nclients;
 
 	struct mon_auth *auths;
-	struct mon_mark *marks; /* second factors that PAM asked for */
+	struct mon_login *logins; /* processes that opened a session */
+	struct mon_mark *marks;	  /* second factors that PAM asked for */
 	struct mon_link *link;
 	int cgroup; /* folder for runs' groups; -1: none */
 	uint32_t run_counter;

@@ -69,6 +69,8 @@ client_free(struct mon_client *c)
 		mon_run_client_gone(c->run);
 	mg_timer_clear(c->m->loop, &c->first_frame);
 	close_fds(c);
+	if (c->pidfd != -1)
+		close(c->pidfd);
 	mon_port_fini(&c->port);
 	free(c);
 }
@@ -373,24 +375,29 @@ accept_one(struct mon *m, int fd)
 {
 	struct mon_client *c;
 	struct mg_peer peer;
+	int pidfd;
 
-	if (mg_proc_peer(fd, &peer, NULL) != MG_ERR_OK) { /* Rule 1 */
+	if (mg_proc_peer(fd, &peer, &pidfd) != MG_ERR_OK) { /* Rule 1 */
 		close(fd);
 		return;
 	}
 	if (count_of(m, &peer) >= m->conf.clients_per_user ||
 	    (m->nclients >= m->conf.clients_max && peer.uid != 0)) {
+		close(pidfd);
 		turn_away(fd, MG_WHY_BUSY);
 		return;
 	}
 	if ((c = calloc(1, sizeof(*c))) == NULL) {
+		close(pidfd);
 		close(fd);
 		return;
 	}
 	c->m = m;
 	c->peer = peer;
+	c->pidfd = pidfd;
 	c->fds[0] = c->fds[1] = c->fds[2] = -1;
 	if (hand_over(m, c, fd) != MG_ERR_OK) {
+		close(pidfd);
 		turn_away(fd, MG_WHY_INTERNAL);
 		free(c);
 		return;

@@ -331,7 +331,7 @@ revoke_one(struct ask *a, struct mg_req *req)
 static void
 revoke_many(struct ask *a)
 {
-	struct mg_req *req;
+	struct mg_req *req, *next;
 	char text[64];
 	unsigned n = 0;
 
@@ -342,7 +342,8 @@ revoke_many(struct ask *a)
 		    "your own: modelgate done ID");
 		return;
 	}
-	for (req = mg_state_live(a->m->state); req != NULL; req = req->next) {
+	for (req = mg_state_live(a->m->state); req != NULL; req = next) {
+		next = req->next; /* an ended one is in another list */
 		if (a->end.all ||
 		    (a->user[0] != '\0' && strcmp(req->user, a->user) == 0)) {
 			revoke_one(a, req);

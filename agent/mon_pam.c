@@ -17,6 +17,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include "mg_b64.h"
 #include "mg_id.h"
@@ -414,6 +416,8 @@ session_recorded(void *arg, enum mg_why why)
 	allow(p, p->text[0] != '\0' ? p->text : text);
 }
 
+static void watch_login(struct mon *m, struct mon_client *c);
+
 static void
 open_session(struct pam *p)
 {
@@ -455,29 +459,128 @@ open_session(struct pam *p)
 	mg_json_str(j, "key_fp", p->key_fp);
 	mg_json_bool(j, "hardware", strncmp(p->key_type, "sk-", 3) == 0);
 	mon_rec_end(t);
+	watch_login(p->m, client_of(p));
 	mon_txn_commit(t, session_recorded, p);
 }
 
-/* Grants that were asked for in the session go with it; one for a login is
- * meant for another session. */
-void
-mon_session_end(struct mon *m, uint32_t ses)
+/*
+ * Grants that were asked for in the session go with it; one for a login is
+ * meant for another session.
+ */
+static void
+end_grants(struct mon *m, uint32_t ses)
 {
-	struct mg_req *req;
+	struct mg_req *req, *next;
 
-	for (req = mg_state_live(m->state); req != NULL; req = req->next)
+	for (req = mg_state_live(m->state); req != NULL; req = next) {
+		next = req->next; /* an ended one is in another list */
 		if (req->ses == ses && req->live.state == MG_REQ_GRANTED &&
 		    strcmp(req->operation, "login") != 0)
 			mon_req_end(
 			    m, req, MG_REQ_REVOKED, MG_WHY_LOGOUT, req->user);
+	}
+}
+
+static void
+record_close(
+    struct mon *m, uint32_t ses, const char *how, mon_txn_fn fn, void *arg)
+{
+	struct mon_txn *t;
+	struct mg_json *j;
+
+	end_grants(m, ses);
+	t = mon_txn_begin(m);
+	j = mon_rec_begin(t, "session-close");
+	mg_json_int(j, "ses", ses);
+	mg_json_str(j, "how", how);
+	mon_rec_end(t);
+	mon_txn_commit(t, fn, arg);
+}
+
+/*
+ * The process that opened a session is the one that closes it. When it is
+ * killed instead, its end is the end of the session.
+ */
+struct mon_login {
+	struct mon *m;
+	uint32_t ses;
+	int pidfd;
+	struct mg_watch *watch;
+	struct mon_login *next;
+};
+
+static void
+login_free(struct mon_login *l)
+{
+	struct mon_login **p = &l->m->logins;
+
+	while (*p != NULL && *p != l)
+		p = &(*p)->next;
+	if (*p != NULL)
+		*p = l->next;
+	mg_watch_del(l->watch);
+	close(l->pidfd);
+	free(l);
+}
+
+static void
+login_died(void *arg, uint32_t events)
+{
+	struct mon_login *l = arg;
+
+	(void)events;
+	if (mg_state_session(l->m->state, l->ses) != NULL) {
+		mg_log(
+		    MG_EVT_SESSION, "ses=%u text='its process ended'", l->ses);
+		record_close(l->m, l->ses, "died", NULL, NULL);
+	}
+	login_free(l);
+}
+
+static void
+watch_login(struct mon *m, struct mon_client *c)
+{
+	struct mon_login *l;
+
+	if (c->pidfd == -1 || (l = calloc(1, sizeof(*l))) == NULL)
+		return;
+	l->m = m;
+	l->ses = c->peer.session;
+	l->pidfd = c->pidfd;
+	c->pidfd = -1;
+	l->next = m->logins;
+	m->logins = l;
+	if (mg_watch_add(m->loop, l->pidfd, EPOLLIN, login_died, l,
+		&l->watch) != MG_ERR_OK)
+		login_free(l);
+}
+
+static bool
+is_watched(struct mon *m, uint32_t ses)
+{
+	const struct mon_login *l;
+
+	for (l = m->logins; l != NULL && l->ses != ses; l = l->next)
+		continue;
+	return l != NULL;
+}
+
+void
+mon_sessions_check(struct mon *m)
+{
+	const struct mg_session *s, *next;
+
+	for (s = mg_state_sessions(m->state); s != NULL; s = next) {
+		next = s->next;
+		if (!is_watched(m, s->ses) && !mg_proc_has_session(s->ses))
+			record_close(m, s->ses, "gone", NULL, NULL);
+	}
 }
 
 static void
 close_session(struct pam *p)
 {
 	uint32_t ses = client_of(p)->peer.session;
-	struct mon_txn *t;
-	struct mg_json *j;
 
 	p->text[0] = '\0';
 	if (strcmp(p->operation, "login") != 0 || ses == MG_PROC_UNSET ||
@@ -485,13 +588,7 @@ close_session(struct pam *p)
 		allow(p, "");
 		return;
 	}
-	mon_session_end(p->m, ses);
-	t = mon_txn_begin(p->m);
-	j = mon_rec_begin(t, "session-close");
-	mg_json_int(j, "ses", ses);
-	mg_json_str(j, "user", p->person);
-	mon_rec_end(t);
-	mon_txn_commit(t, session_recorded, p);
+	record_close(p->m, ses, "closed", session_recorded, p);
 }
 
 /* ---- beginning ---- */

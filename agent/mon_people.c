@@ -314,12 +314,15 @@ ident_up(struct mon *m)
 	    &m->ident, m, "mg-ident", NULL, NULL, MG_ROLE_IDENT, NULL, 0);
 }
 
-/* Nobody answers: what was asked stays unknown. */
+/* Nobody answers: from here on everybody is unknown, until asked anew. */
 static void
 give_up_all(struct mon *m)
 {
+	struct mon_person *p;
 	struct mon_fetch *f;
 
+	for (p = m->people; p != NULL; p = p->next)
+		person_clear(p);
 	while ((f = m->fetches) != NULL)
 		fetch_done(f);
 }
@@ -374,17 +377,10 @@ static bool
 ask(struct mon_fetch *f, const char *name, uint32_t uid)
 {
 	struct mg_ident_req q = {.name = name, .uid = uid};
-	struct mon_person *p;
 	uint32_t id;
 
 	if (is_fresh(f->m, name, uid))
 		return true;
-	/* What is known is forgotten first: if no answer comes, the person
-	 * is unknown, not as it was. */
-	for (p = f->m->people; p != NULL; p = p->next)
-		if (name[0] != '\0' ? strcmp(p->name, name) == 0
-				    : p->uid == uid)
-			person_clear(p);
 	id = ++f->m->ident_id;
 	if (id == 0)
 		id = ++f->m->ident_id;

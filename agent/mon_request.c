@@ -1444,9 +1444,10 @@ mon_req_end(struct mon *m, struct mg_req *req, enum mg_req_state to,
 void
 mon_req_resume(struct mon *m)
 {
-	struct mg_req *req;
+	struct mg_req *req, *next;
 
-	for (req = mg_state_live(m->state); req != NULL; req = req->next) {
+	for (req = mg_state_live(m->state); req != NULL; req = next) {
+		next = req->next; /* an ended one is in another list */
 		req_arm(m, req);
 		if (req->live.state == MG_REQ_PENDING)
 			mon_req_advance(m, req);

@@ -323,6 +323,7 @@ tick(void *arg)
 	struct mon *m = arg;
 	struct mon_txn *t;
 
+	mon_sessions_check(m);
 	if (mg_state_live_count(m->state) > 0) {
 		t = mon_txn_begin(m);
 		(void)mon_rec_begin(t, "tick");

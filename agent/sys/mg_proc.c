@@ -8,6 +8,7 @@
  * 2. Nothing here comes from an environment, a path or an argument of the
  *    peer.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -197,6 +198,25 @@ mg_proc_peer(int sock, struct mg_peer *peer, int *pidfdp)
 	else
 		*pidfdp = pidfd;
 	return r;
+}
+
+bool
+mg_proc_has_session(uint32_t session)
+{
+	struct dirent *de;
+	bool found = false;
+	uint32_t pid, v;
+	DIR *d;
+
+	if ((d = opendir("/proc")) == NULL)
+		return true;
+	while (!found && (de = readdir(d)) != NULL)
+		found =
+		    to_u32(de->d_name, &pid) == MG_ERR_OK &&
+		    mg_proc_number((pid_t)pid, "sessionid", &v) == MG_ERR_OK &&
+		    v == session;
+	closedir(d);
+	return found;
 }
 
 enum mg_err

@@ -40,6 +40,10 @@ enum mg_err mg_proc_boot_id(char out[37]) MG_MUST_CHECK;
  */
 enum mg_err mg_proc_set_loginuid(uid_t uid, uint32_t *sessionp) MG_MUST_CHECK;
 
+/* Whether any process is in that audit session. When /proc cannot be read
+ * the answer is yes. */
+bool mg_proc_has_session(uint32_t session);
+
 /* Small numeric file below /proc/PID; MG_ERR_NOENT, MG_ERR_FORMAT. */
 enum mg_err mg_proc_number(
     pid_t pid, const char *file, uint32_t *vp) MG_MUST_CHECK;
