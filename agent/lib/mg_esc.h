@@ -46,8 +46,8 @@ void mg_esc_line(const char *s, char *out, size_t size);
 
 /*
  * Undoes mg_esc_put() into b. MG_ERR_FORMAT on an escape that it does not
- * write. To know that a text is in its one canonical form, escape the
- * result again and compare.
+ * write, and on that of a NUL, which no string can hold. To know that a
+ * text is in its one canonical form, escape the result again and compare.
  */
 enum mg_err mg_esc_undo(
     struct mg_buf *b, const char *s, size_t n) MG_MUST_CHECK;
