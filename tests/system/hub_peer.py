@@ -3,6 +3,10 @@
 """Plays a host: speaks the hub's frames through a stock ssh client.
 
 	hub_peer.py [--signers FILE] [--silent] ssh ARG... host
+	hub_peer.py [--signers FILE] --link PATH ADDRESS PORT HOST PIN-FILE KEY
+
+With --link it plays the monitor instead: it starts mg-link with its channel
+on descriptor 3 and speaks to that.
 
 The framing is written here a second time, from PROTOCOL.md, so that a
 mistake in the C code's codec does not hide itself. Commands come as lines
@@ -22,12 +26,14 @@ host does; without, nothing is answered unless a verdict is commanded.
 --silent answers nothing and pings nobody.
 """
 import os
+import socket
 import struct
 import subprocess
 import sys
 import threading
 import time
 
+LINK_CONF, LINK_STATUS = 100, 101
 PUT, PUT_ANS, STATE, DECISION, VERDICT, PING, PONG = range(110, 117)
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -111,14 +117,38 @@ def escape(s):
     return "-" if s == "" else s.replace("\\", "\\\\")
 
 
+def start_ssh(args):
+    p = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    return p, p.stdin, p.stdout
+
+
+def start_link(path, address, port, host, pins, key):
+    ours, theirs = socket.socketpair()
+
+    def place():
+        os.dup2(theirs.fileno(), 3)
+
+    # pass_fds closes all but 0-3; what is given to the child is a copy.
+    p = subprocess.Popen([path], preexec_fn=place, pass_fds=(3,), env={})
+    theirs.close()
+    with open(pins) as f:
+        pinned = [" ".join(line.split()[:2]) for line in f]
+    with open(key, "rb") as f:
+        pem = f.read()
+    ours.sendall(frame(LINK_CONF,
+                       string(address) + struct.pack(">H", int(port)) +
+                       string(host) + strings(pinned) +
+                       struct.pack(">I", len(pem)) + pem))
+    return p, ours.makefile("wb"), ours.makefile("rb")
+
+
 class Peer:
-    def __init__(self, args, signers, silent):
+    def __init__(self, args, signers, silent, link):
         self.signers, self.silent = signers, silent
         self.bodies = {}
         self.lock = threading.Lock()
-        self.ssh = subprocess.Popen(
-            args, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        start = start_link if link else start_ssh
+        self.ssh, self.out, self.input = start(*args) if link else start(args)
 
     def say(self, *words):
         with self.lock:
@@ -126,13 +156,13 @@ class Peer:
 
     def send(self, data):
         with self.lock:
-            self.ssh.stdin.write(data)
-            self.ssh.stdin.flush()
+            self.out.write(data)
+            self.out.flush()
 
     def read(self, n):
         b = b""
         while len(b) < n:
-            more = self.ssh.stdout.read(n - len(b))
+            more = self.input.read(n - len(b))
             if not more:
                 return None
             b += more
@@ -155,6 +185,9 @@ class Peer:
         if op == PUT_ANS:
             uuid, ok, text = r.str(), r.bool(), r.str()
             self.say("put_ans", uuid, "ok" if ok else "no", text)
+        elif op == LINK_STATUS:
+            up, text = r.bool(), r.str()
+            self.say("link", "up" if up else "down", text)
         elif op == PONG:
             r.take(8)
             self.say("pong")
@@ -229,13 +262,15 @@ class Peer:
 
 
 def main():
-    args, signers, silent = sys.argv[1:], None, False
+    args, signers, silent, link = sys.argv[1:], None, False, False
     while args and args[0].startswith("--"):
         if args[0] == "--signers":
             signers, args = args[1], args[2:]
         elif args[0] == "--silent":
             silent, args = True, args[1:]
-    peer = Peer(args, signers, silent)
+        elif args[0] == "--link":
+            link, args = True, args[1:]
+    peer = Peer(args, signers, silent, link)
     threading.Thread(target=peer.receive, daemon=True).start()
     for line in sys.stdin:
         if line.strip():
