@@ -189,6 +189,19 @@ $(filter %/test_pam_verdict %/test_pam_args %/test_pam_console %/test_pam_ask,$(
 unit: $(UNIT) ## build and run the unit tests
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP prove --merge -e '' $(UNIT)
 
+# What tests/pam/*.bats play with: an application, an agent, a monitor.
+PAMTESTS := $(patsubst tests/pam/%.c,$(B)/pam/%,$(wildcard tests/pam/*.c))
+$(PAMTESTS): $(B)/pam/%: $(B)/o/tests/pam/%.o $(sys)
+	$(say) LINK $@
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lpam -loath
+$(B)/pam/pam_odd.so: $(call pic,tests/pam/mod/pam_odd.c)
+	$(say) LINK $@
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIC -shared $(LSAN) -o $@ $^ -lpam
+PAMTESTS += $(B)/pam/pam_odd.so
+.PHONY: check-pam
+check-pam: $(PAMTESTS) $(MODULES) $(B)/mg-auth $(B)/modelgate-enroll ## the PAM modules and mg-auth alone
+	$(Q)B=$(B) prove --merge tests/pam/*.bats
+
 # Every decoder's fuzz target, linked with the real objects.
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 $(FUZZERS): $(B)/fuzz/%: $(B)/o/tests/fuzz/%.o $(LIBHUB) $(LIBVER) $(monitor)
@@ -233,13 +246,13 @@ format: ## put every source into the one form
 
 # A machine with nothing prepared has no compiler to ask for its paths yet:
 # hence a second make behind install-deps.
-SYSTEM := $(wildcard tests/system/*.bats)
+SYSTEM := $(wildcard tests/pam/*.bats tests/system/*.bats)
 .PHONY: check check-all test
 check: ## as root: install what is needed, build, run every test
 	scripts/install-deps
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) check-all
 	$(Q)chown -R --reference=Makefile build
-check-all: all $(UNIT) fuzz-build
+check-all: all $(UNIT) $(PAMTESTS) fuzz-build
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) prove --merge --timer -j$(JOBS) -e '' $(UNIT) scripts/lint tests/fuzz/replay $(SYSTEM)
 test: all $(UNIT) fuzz-build ## without root: unit tests, lint, corpora
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) prove --merge --timer -j$(JOBS) -e '' $(UNIT) scripts/lint tests/fuzz/replay
