@@ -32,18 +32,6 @@
 
 #include "mg_confine.h"
 
-/* Sanitizers reserve terabytes of address space. */
-#if defined(__SANITIZE_ADDRESS__)
-#define CAN_LIMIT_AS false
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define CAN_LIMIT_AS false
-#endif
-#endif
-#ifndef CAN_LIMIT_AS
-#define CAN_LIMIT_AS true
-#endif
-
 static enum mg_err say(char *why, size_t size, enum mg_err r, const char *fmt,
     ...) __attribute__((format(printf, 4, 5)));
 
@@ -174,9 +162,10 @@ static bool
 set_limits(const struct mg_confine_limits *l)
 {
 	return limit(RLIMIT_CORE, 0) && limit(RLIMIT_CPU, l->cpu_s) &&
-	       (!CAN_LIMIT_AS || limit(RLIMIT_AS, l->as_bytes)) &&
 	       limit(RLIMIT_FSIZE, l->fsize_bytes) &&
-	       limit(RLIMIT_NOFILE, l->nofile) && limit(RLIMIT_NPROC, l->nproc);
+	       limit(RLIMIT_NOFILE, l->nofile) &&
+	       (MG_CONFINE_SANITIZED || (limit(RLIMIT_AS, l->as_bytes) &&
+					    limit(RLIMIT_NPROC, l->nproc)));
 }
 
 enum mg_err

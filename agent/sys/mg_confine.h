@@ -2,6 +2,7 @@
 #ifndef MG_CONFINE_H
 #define MG_CONFINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,12 +17,27 @@
 #define MG_CONFINE_INHERIT UINT64_MAX
 
 /*
+ * Sanitizers reserve terabytes of address space and start a thread at the
+ * end: in their builds these two limits are left as they were.
+ */
+#if defined(__SANITIZE_ADDRESS__)
+#define MG_CONFINE_SANITIZED true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MG_CONFINE_SANITIZED true
+#endif
+#endif
+#ifndef MG_CONFINE_SANITIZED
+#define MG_CONFINE_SANITIZED false
+#endif
+
+/*
  * What the process may use from now on; a forgotten field is 0, which
  * means none. No core is ever written.
  */
 struct mg_confine_limits {
 	uint64_t cpu_s;	      /* processor time; then SIGKILL */
-	uint64_t as_bytes;    /* address space; not under sanitizers */
+	uint64_t as_bytes;    /* address space */
 	uint64_t fsize_bytes; /* size of a file it writes, memfds too */
 	uint64_t nofile;      /* descriptors */
 	uint64_t nproc;	      /* processes and threads of the user, in all */
