@@ -142,7 +142,7 @@ static const struct mode modes[] = {
 	    .nproc = 256}},
     {"digest", "_mg-verify", MG_MSG_DIGEST_REQ, answer_digest,
 	{.cpu_s = MG_CONFINE_INHERIT,
-	    .as_bytes = 4096 * MIB,
+	    .as_bytes = 16384 * MIB, /* windows and arenas of 64 threads */
 	    .nofile = 256,
 	    .nproc = 1024}},
 };
