@@ -33,6 +33,7 @@
  *	pol_guard.c	[policy]: who must sign a change of it
  *	pol_load.c	all of it together
  *	pol_match.c	whether a rule applies, and what it lacks
+ *	pol_index.c	finding rules without looking at all
  *	pol_decide.c	what all rules that apply come to
  *	pol_quorum.c	who fills which slot
  *	pol_given.c	a question in words
@@ -202,6 +203,7 @@ struct pol_load {
 	struct pol_vec shared_at;      /* const void * */
 	struct pol_vec members;	       /* struct pol_entry of all roles */
 	struct pol_vec user_attrs;     /* struct pol_user_attr */
+	struct pol_vec attrs;	       /* struct pol_attr of one model */
 	const char *zone_dir;
 	bool is_strict; /* files that are read must be root's */
 	unsigned can;	/* MG_POLICY_CAN_* */
@@ -408,7 +410,8 @@ struct pol_model {
 	const char *pattern, *where;
 	uint32_t section;
 	uint32_t specificity;
-	struct pol_vec attrs; /* struct pol_attr */
+	struct pol_attr *attrs;
+	uint32_t nattrs;
 };
 
 void pol_model_parse(struct pol_load *ld);
@@ -491,6 +494,50 @@ const struct pol_tz *pol_zone(
 bool pol_date_parse(struct pol_load *ld, const char *s, size_t n, size_t off,
     bool is_end, bool wide, int64_t *msp);
 
+/* ---- pol_index.c ---- */
+
+enum pol_dim {
+	POL_DIM_NONE = 0, /* a leaf */
+	POL_DIM_ROLE,
+	POL_DIM_USER,
+	POL_DIM_MODEL,
+	POL_DIM_HOST,
+};
+
+struct pol_inode {
+	enum pol_dim dim;
+	uint32_t any;	   /* child of rules that do not say; POL_NONE */
+	uint32_t first, n; /* a leaf's rules in the pool */
+};
+
+struct pol_edge {
+	uint64_t key; /* node and atom; 0: none */
+	uint32_t child;
+};
+
+struct pol_edges {
+	struct pol_edge *edge;
+	uint32_t mask, nedges;
+};
+
+struct pol_index {
+	struct pol_vec nodes; /* struct pol_inode */
+	struct pol_vec pool;  /* uint32_t, rules */
+	struct pol_edges edges;
+	/* Rules to advise: by operation and model atom, count and rules. */
+	struct pol_edges near;
+	struct pol_vec near_pool;
+};
+
+static inline struct pol_inode *
+pol_inode(const struct pol_index *ix, uint32_t i)
+{
+	return (struct pol_inode *)ix->nodes.v + i;
+}
+
+void pol_index_build(struct pol_load *ld);
+void pol_index_fini(struct pol_index *ix);
+
 /* ---- pol_op.c ---- */
 
 enum pol_level {
@@ -517,6 +564,7 @@ struct pol_op {
 	struct pol_vec rules;	    /* uint32_t, rules that name it */
 	enum pol_level level;	    /* that a [permission] gives it for */
 	struct pol_vec separations; /* uint32_t */
+	uint32_t index;		    /* root of the tree of rules */
 };
 
 /* Adds a built-in one. */
@@ -652,21 +700,23 @@ enum pol_stages {
 	POL_STAGES_STAGING, /* among None, Staging and Archived */
 };
 
+/* What most asks look at stands first. */
 struct pol_rule {
-	const char *name, *where;
-	const struct pol_ids *ops;
-	const struct pol_sel *role, *user, *model, *version, *host, *when;
-	const struct pol_nets *from;
-	const struct pol_times *time;
-	const struct mg_demand *demand; /* NULL: asks for nothing */
-	uint32_t section;		/* while loading */
 	enum pol_effect effect;
 	enum pol_stages stages;
-	bool creator; /* only for who made what is asked about */
+	const struct pol_sel *role, *user, *model, *host, *version;
+	const struct mg_demand *demand; /* NULL: asks for nothing */
+	bool creator;	  /* only for who made what is asked about */
+	uint32_t section; /* while loading */
+	const struct pol_nets *from;
+	const struct pol_times *time;
+	const struct pol_sel *when;
+	const char *name, *where;
+	const struct pol_ids *ops;
 };
 
 void pol_rule_parse(struct pol_load *ld);
-/* Files a finished rule under each of its operations. */
+/* Keeps a finished rule; pol_index_build() files it. */
 void pol_rule_add(struct pol_load *ld, const struct pol_rule *r);
 
 /* ---- pol_perm.c ---- */
@@ -739,11 +789,21 @@ unsigned pol_match(
     const struct pol_facts *f, const struct pol_rule *r, bool is_all);
 bool pol_model_sel_match(const struct pol_facts *f, const struct pol_sel *sel);
 
+/* Calls fn for a superset of the rules that apply; some perhaps twice. */
+typedef void (*pol_visit_fn)(void *arg, const struct pol_rule *r);
+void pol_index_visit(const struct pol_facts *f, const struct pol_op *op,
+    pol_visit_fn fn, void *arg);
+
+/* Calls fn for a few allowing rules of the operation about that model. */
+void pol_index_near(
+    const struct pol_facts *f, uint32_t op, pol_visit_fn fn, void *arg);
+
 /* A text that grows up to its size. */
 struct pol_words {
 	char *s;
 	size_t n, size;
 };
+void pol_put(struct pol_words *w, const char *s);
 void pol_say(struct pol_words *w, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -859,6 +919,7 @@ struct mg_policy {
 	struct pol_vec separations;   /* struct pol_separation */
 	struct pol_vec tests;	      /* struct pol_test */
 	struct pol_models models;
+	struct pol_index index;
 	struct pol_role *role_at; /* by rank */
 	uint32_t *role_rank;	  /* by number in roles */
 	struct pol_ids grouped;	  /* roles that name groups, to add or not */
@@ -868,6 +929,7 @@ struct mg_policy {
 	const char **file_names;
 	const char *zone_name; /* of dates without one; NULL: UTC */
 	const struct pol_zone *zone;
+	bool asks_from; /* some rule is about addresses */
 	struct mg_policy_guard guard;
 };
 

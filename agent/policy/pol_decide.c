@@ -15,7 +15,7 @@
 
 #include "pol.h"
 
-#define NEAR_MAX 256  /* rules looked at for a remedy */
+#define NEAR_MAX 16   /* rules looked at for a remedy, if need be */
 #define WAYS_MAX 1024 /* to approve, of all rules together */
 
 #define APPROVE_WITHIN_MS (15 * 60 * 1000)
@@ -37,6 +37,9 @@ add_rule(struct mg_verdict *v, const struct pol_rule *r)
 {
 	size_t i;
 
+	for (i = 0; i < v->nrules; i++)
+		if (v->rules[i].name == r->name)
+			return; /* found twice */
 	if (v->nrules == MG_VERDICT_RULES_MAX) {
 		if (strcmp(r->name, v->rules[v->nrules - 1].name) >= 0)
 			return;
@@ -185,16 +188,20 @@ check_demand(struct sum *sum, const struct pol_rule *r)
 	if (!pol_demand_is_hard(r->demand) ||
 	    pol_demand_met(sum->f, r, &why, &none))
 		return;
-	if (sum->unmet == NULL || strcmp(r->name, sum->unmet->name) < 0)
+	if (sum->unmet == NULL || r < sum->unmet)
 		sum->unmet = r;
 }
 
 static void
-apply(struct sum *sum, const struct pol_rule *r)
+apply(void *arg, const struct pol_rule *r)
 {
+	struct sum *sum = arg;
+
+	if (pol_match(sum->f, r, false) != 0)
+		return;
 	switch (r->effect) {
 	case POL_DENY:
-		if (sum->deny == NULL || strcmp(r->name, sum->deny->name) < 0)
+		if (sum->deny == NULL || r < sum->deny)
 			sum->deny = r;
 		return;
 	case POL_ALLOW:
@@ -234,34 +241,61 @@ set_denied(struct mg_verdict *v, enum mg_why why)
 	v->why = why;
 }
 
+/* The rule that is nearest to applying. */
+struct nearest {
+	const struct pol_facts *f;
+	const struct pol_rule *best;
+	unsigned missing;
+};
+
 static void
-nearest(
-    const struct pol_facts *f, const struct pol_op *op, struct mg_verdict *v)
+consider(void *arg, const struct pol_rule *r)
+{
+	struct nearest *n = arg;
+	unsigned missing = pol_match(n->f, r, true);
+
+	if (n->best != NULL &&
+	    (pol_distance(missing) > pol_distance(n->missing) ||
+		(missing == n->missing && r >= n->best)))
+		return;
+	n->best = r;
+	n->missing = missing;
+}
+
+/* No rule is about this model: about which ones, then? */
+static void
+consider_all(struct nearest *n, const struct pol_op *op)
+{
+	const struct pol_rule *r;
+	uint32_t i;
+
+	for (i = 0; i < op->rules.n && i < NEAR_MAX; i++) {
+		r = pol_rule(n->f->p, ((uint32_t *)op->rules.v)[i]);
+		if (r->effect == POL_ALLOW)
+			consider(n, r);
+	}
+}
+
+static void
+advise(const struct pol_facts *f, uint32_t op, struct mg_verdict *v)
 {
 	struct pol_words w = {.s = v->remedy, .size = sizeof(v->remedy)};
-	const struct pol_rule *r, *best = NULL;
-	unsigned missing, best_missing = 0;
-	uint32_t i, n = op->rules.n;
+	struct nearest n = {.f = f};
 
-	for (i = 0; i < n && i < NEAR_MAX; i++) {
-		r = pol_rule(f->p, ((uint32_t *)op->rules.v)[i]);
-		if (r->effect != POL_ALLOW)
-			continue;
-		missing = pol_match(f, r, true);
-		if (best != NULL &&
-		    (pol_distance(missing) > pol_distance(best_missing) ||
-			(pol_distance(missing) == pol_distance(best_missing) &&
-			    strcmp(r->name, best->name) >= 0)))
-			continue;
-		best = r;
-		best_missing = missing;
-	}
-	if (best == NULL) {
-		pol_say(&w, "no rule allows '%s' to anybody", op->def.name);
+	pol_index_near(f, op, consider, &n);
+	if (n.best == NULL)
+		consider_all(&n, pol_op(f->p, op));
+	if (n.best == NULL) {
+		pol_say(&w, "no rule allows '%s' to anybody",
+		    pol_op(f->p, op)->def.name);
 		return;
 	}
-	pol_say(&w, "rule %s (%s) would allow it", best->name, best->where);
-	pol_say_conds(&w, f->p, best, best_missing);
+	pol_put(&w, "rule ");
+	pol_put(&w, n.best->name);
+	pol_put(&w, " (");
+	pol_put(&w, n.best->where);
+	pol_put(&w, ") would allow it");
+	pol_say_conds(&w, f->p, n.best, n.missing);
 }
 
 static void
@@ -343,7 +377,7 @@ finish(struct sum *sum, uint32_t op)
 		deny_by_rule(sum);
 	} else if (!sum->allowed) {
 		set_denied(v, MG_WHY_NO_RULE);
-		nearest(f, pol_op(f->p, op), v);
+		advise(f, op, v);
 	} else if (sum->overflow) { /* Rule 3 */
 		deny_overflow(sum);
 	} else if (pol_is_separated(f, op, &w)) {
@@ -367,11 +401,10 @@ void
 mg_policy_decide(
     const struct mg_policy *p, const struct mg_ask *ask, struct mg_verdict *v)
 {
-	const struct pol_rule *r;
 	const struct pol_op *op;
 	struct pol_facts f;
 	struct sum sum = {.v = v, .f = &f, .nways = 1};
-	uint32_t i, id;
+	uint32_t id;
 
 	memset(v, 0, offsetof(struct mg_verdict, remedy) + 1);
 	v->is_flat = true;
@@ -384,10 +417,6 @@ mg_policy_decide(
 	}
 	op = pol_op(p, id);
 	pol_facts_init(&f, p, ask);
-	for (i = 0; i < op->rules.n; i++) {
-		r = pol_rule(p, ((uint32_t *)op->rules.v)[i]);
-		if (pol_match(&f, r, false) == 0)
-			apply(&sum, r);
-	}
+	pol_index_visit(&f, op, apply, &sum);
 	finish(&sum, id);
 }

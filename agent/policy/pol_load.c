@@ -212,7 +212,10 @@ build(struct pol_load *ld)
 	pol_models_finish(ld);
 	pol_each(ld, "test", pol_test_parse);
 	pol_names_finish(ld);
-	if (ld->src.ds->errors == 0 && !ld->no_memory && !ld->ignore_tests)
+	if (ld->src.ds->errors > 0 || ld->no_memory)
+		return;
+	pol_index_build(ld);
+	if (!ld->no_memory && !ld->ignore_tests)
 		pol_tests_check(ld);
 }
 
@@ -246,6 +249,7 @@ out:
 	pol_vec_fini(&ld->shared_at);
 	pol_vec_fini(&ld->members);
 	pol_vec_fini(&ld->user_attrs);
+	pol_vec_fini(&ld->attrs);
 	free(ld->seen_at);
 	return r;
 }

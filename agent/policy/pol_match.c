@@ -53,8 +53,8 @@ pol_facts_init(
 	f->nuser = user->natoms;
 	f->nmodel = pol_model_atoms(p, ask->model, f->model_buf, &f->model);
 	add_labels(f);
-	f->has_from =
-	    ask->from[0] != '\0' && pol_addr_parse(ask->from, &f->from);
+	f->has_from = p->asks_from && ask->from[0] != '\0' &&
+		      pol_addr_parse(ask->from, &f->from);
 }
 
 /* ---- conditions ---- */
@@ -282,6 +282,20 @@ pol_match(const struct pol_facts *f, const struct pol_rule *r, bool is_all)
 typedef const char *(*word_fn)(const struct mg_policy *p, uint32_t atom);
 
 void
+pol_put(struct pol_words *w, const char *s)
+{
+	size_t n = strlen(s);
+
+	if (w->size == 0)
+		return;
+	if (n > w->size - 1 - w->n)
+		n = w->size - 1 - w->n;
+	memcpy(w->s + w->n, s, n);
+	w->n += n;
+	w->s[w->n] = '\0';
+}
+
+void
 pol_say(struct pol_words *w, const char *fmt, ...)
 {
 	va_list ap;
@@ -346,12 +360,14 @@ say_items(struct pol_words *w, const struct mg_policy *p,
 		if (is_neg != neg)
 			continue;
 		if (++items > SAY_ITEMS_MAX) {
-			pol_say(w, " or others");
+			pol_put(w, " or others");
 			return;
 		}
-		pol_say(w, "%s", items == 1 ? "" : " or ");
-		for (i = 0; i < n; i++)
-			pol_say(w, "%s%s", i == 0 ? "" : " & ", word(p, at[i]));
+		pol_put(w, items == 1 ? "" : " or ");
+		for (i = 0; i < n; i++) {
+			pol_put(w, i == 0 ? "" : " & ");
+			pol_put(w, word(p, at[i]));
+		}
 	}
 }
 
@@ -364,13 +380,13 @@ say_sel(struct pol_words *w, const struct mg_policy *p,
 
 	for (i = 0; i < sel->nwords; i += 1 + (sel->w[i] & ~POL_SEL_NOT))
 		items++;
-	pol_say(w, "%s", sel->npos > 0 ? pos : neg);
+	pol_put(w, sel->npos > 0 ? pos : neg);
 	if (sel->npos > 0)
 		say_items(w, p, sel, word, false);
 	if (items == sel->npos)
 		return;
 	if (sel->npos > 0)
-		pol_say(w, ", but not ");
+		pol_put(w, ", but not ");
 	say_items(w, p, sel, word, true);
 }
 

@@ -151,7 +151,6 @@ attr_atom(struct pol_load *ld, const char *key, const char *s, size_t n)
 static bool
 set_attr(struct pol_load *ld, void *obj)
 {
-	struct pol_model *model = obj;
 	const char *key = ld->ln->key;
 	struct pol_attr attr = {0}, *slot;
 	struct pol_iter it;
@@ -174,7 +173,8 @@ set_attr(struct pol_load *ld, void *obj)
 		}
 		attr.atoms[attr.natoms++] = attr_atom(ld, key, it.s, it.len);
 	}
-	if ((slot = pol_vec_add(&model->attrs, sizeof(*slot))) == NULL)
+	(void)obj;
+	if ((slot = pol_vec_add(&ld->attrs, sizeof(*slot))) == NULL)
 		ld->no_memory = true;
 	else
 		*slot = attr;
@@ -209,6 +209,21 @@ check_header(struct pol_load *ld)
 	return ok;
 }
 
+static void
+keep_attrs(struct pol_load *ld, struct pol_model *model)
+{
+	size_t bytes = ld->attrs.n * sizeof(*model->attrs);
+
+	if (bytes == 0)
+		return;
+	if ((model->attrs = pol_alloc(&ld->p->mem, bytes)) == NULL) {
+		ld->no_memory = true;
+		return;
+	}
+	memcpy(model->attrs, ld->attrs.v, bytes);
+	model->nattrs = ld->attrs.n;
+}
+
 void
 pol_model_parse(struct pol_load *ld)
 {
@@ -236,7 +251,9 @@ pol_model_parse(struct pol_load *ld)
 		ld->no_memory = true;
 	model->section = (uint32_t)(ld->sec - pol_section(&ld->src, 0));
 	model->specificity = specificity(name);
+	ld->attrs.n = 0;
 	pol_keys(ld, model_keys, model, set_attr);
+	keep_attrs(ld, pol_model(ld->p, i));
 }
 
 uint32_t
@@ -359,9 +376,9 @@ resolve(const struct mg_policy *p, const char *name, uint32_t *buf)
 			buf[n++] = f.v[i]->atom;
 	nby = sort_sections(p, &f, by);
 	for (i = 0; i < nby; i++) {
-		const struct pol_attr *a = by[i]->attrs.v;
+		const struct pol_attr *a = by[i]->attrs;
 
-		for (j = 0; j < by[i]->attrs.n; j++, a++) {
+		for (j = 0; j < by[i]->nattrs; j++, a++) {
 			if (((seen >> a->key) & 1) != 0)
 				continue;
 			seen |= UINT64_C(1) << a->key;
@@ -398,12 +415,12 @@ static bool
 attrs_differ(
     const struct pol_model *a, const struct pol_model *b, uint32_t *keyp)
 {
-	const struct pol_attr *x = a->attrs.v, *y;
+	const struct pol_attr *x = a->attrs, *y;
 	uint32_t i, j;
 
-	for (i = 0; i < a->attrs.n; i++, x++) {
-		y = b->attrs.v;
-		for (j = 0; j < b->attrs.n; j++, y++) {
+	for (i = 0; i < a->nattrs; i++, x++) {
+		y = b->attrs;
+		for (j = 0; j < b->nattrs; j++, y++) {
 			if (x->key != y->key)
 				continue;
 			*keyp = x->key;
@@ -494,10 +511,6 @@ patterns_fini(struct pol_patterns *ps)
 void
 pol_models_fini(struct pol_models *m)
 {
-	uint32_t i;
-
-	for (i = 0; i < m->sections.n; i++)
-		pol_vec_fini(&((struct pol_model *)m->sections.v)[i].attrs);
 	patterns_fini(&m->exact);
 	patterns_fini(&m->prefix);
 	patterns_fini(&m->general);

@@ -9,7 +9,11 @@
 unsigned
 pol_distance(unsigned missing)
 {
-	return ((unsigned)__builtin_popcount(missing) << POL_CONDS) | missing;
+	unsigned n = 0, left;
+
+	for (left = missing; left != 0; left &= left - 1)
+		n++;
+	return n << POL_CONDS | missing;
 }
 
 static bool

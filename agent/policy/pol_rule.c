@@ -239,25 +239,16 @@ check_rule(struct pol_load *ld, const struct draft *dr, size_t errors)
 }
 
 void
-pol_rule_add(struct pol_load *ld, const struct pol_rule *from)
+pol_rule_add(struct pol_load *ld, const struct pol_rule *r)
 {
-	struct mg_policy *p = ld->p;
-	uint32_t i, id = p->rules.n, *slot;
-	struct pol_rule *r;
+	struct pol_rule *slot = pol_vec_add(&ld->p->rules, sizeof(*slot));
 
-	if ((r = pol_vec_add(&p->rules, sizeof(*r))) == NULL) {
+	if (slot == NULL) {
 		ld->no_memory = true;
 		return;
 	}
-	*r = *from;
-	for (i = 0; i < r->ops->n; i++) {
-		slot =
-		    pol_vec_add(&pol_op(p, r->ops->v[i])->rules, sizeof(*slot));
-		if (slot == NULL)
-			ld->no_memory = true;
-		else
-			*slot = id;
-	}
+	*slot = *r;
+	ld->p->asks_from = ld->p->asks_from || r->from != NULL;
 }
 
 void

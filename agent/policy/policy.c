@@ -17,6 +17,7 @@ mg_policy_free(struct mg_policy *p)
 		pol_vec_fini(&pol_op(p, i)->separations);
 	}
 	pol_models_fini(&p->models);
+	pol_index_fini(&p->index);
 	pol_map_fini(&p->users);
 	pol_map_fini(&p->groups);
 	pol_map_fini(&p->roles);
