@@ -190,6 +190,7 @@ drive(struct try *t, int n, char **answers)
 		printf("exit %d\n", WEXITSTATUS(status));
 	if (!t->has_result)
 		puts("no result");
+	mg_chan_free(t->ch);
 	return 0;
 }
 
