@@ -225,7 +225,7 @@ killed()
 	id=$(root modelgate grants --all --json | jq -r '.[0].id')
 	as alice "modelgate done $id"
 	soon none '^sleep 4444'
-	soon killed done
+	soon killed 'done'
 }
 
 @test "promise4 the end of the time ends every process" {
