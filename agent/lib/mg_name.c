@@ -63,11 +63,16 @@ mg_name_why(const char *s)
 static bool
 copy_part(const char *s, size_t n, char *out)
 {
+	char part[MG_NAME_MAX + 1];
+
 	if (n > MG_NAME_MAX)
 		return false;
-	memcpy(out, s, n);
-	out[n] = '\0';
-	return mg_name_is_valid(out);
+	memcpy(part, s, n);
+	part[n] = '\0';
+	if (!mg_name_is_valid(part))
+		return false;
+	memcpy(out, part, n + 1);
+	return true;
 }
 
 bool
@@ -78,8 +83,11 @@ mg_name_split_ref(const char *ref, char *model, char *version)
 	model[0] = version[0] = '\0';
 	if (at == NULL)
 		return copy_part(ref, strlen(ref), model);
-	return copy_part(ref, (size_t)(at - ref), model) &&
-	       copy_part(at + 1, strlen(at + 1), version);
+	if (copy_part(at + 1, strlen(at + 1), version) &&
+	    copy_part(ref, (size_t)(at - ref), model))
+		return true;
+	model[0] = version[0] = '\0';
+	return false;
 }
 
 bool

@@ -26,8 +26,8 @@ const char *mg_name_why(const char *s);
 
 /*
  * Splits "model[@version]" into two buffers of MG_NAME_MAX + 1 bytes; the
- * version is empty when there is none. False unless each part that is
- * there is an identifier.
+ * version is empty when there is none. False, and both are empty, unless
+ * each part that is there is an identifier.
  */
 bool mg_name_split_ref(const char *ref, char *model, char *version);
 
