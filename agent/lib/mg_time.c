@@ -189,15 +189,13 @@ void
 mg_duration_format(int64_t ms, char out[MG_DURATION_STR])
 {
 	size_t u, used = 0;
-	int64_t v;
+	int64_t s, v;
 
-	if (ms < 0)
-		ms = 0;
-	ms = (ms + 999) / 1000 * 1000;
+	s = ms <= 0 ? 0 : ms / 1000 + (ms % 1000 > 0 ? 1 : 0);
 	out[0] = '\0';
 	for (u = 0; u < NUNITS; u++) {
-		v = ms / units[u].ms;
-		ms %= units[u].ms;
+		v = s / (units[u].ms / 1000);
+		s %= units[u].ms / 1000;
 		if (v == 0)
 			continue;
 		used += (size_t)snprintf(out + used, MG_DURATION_STR - used,
