@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The end of a child: only the kernel's word is success. */
+#include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -7,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "mg_spawn.h"
@@ -50,13 +52,22 @@ the_exit_status_is_the_childs(void **state)
 static void
 rule3_a_child_that_cannot_be_waited_for_has_failed(void **state)
 {
+	char name[] = "x";
+	char *argv[] = {name, NULL}, *envp[] = {NULL};
+	struct mg_spawn_fd in = {.target = 0};
 	struct mg_child child;
-	int status;
+	int hold[2], status;
 
 	(void)state;
+	/* Ends when told to: not before there is a descriptor for it. */
+	assert_int_equal(pipe2(hold, O_CLOEXEC), 0);
+	in.fd = hold[0];
+	assert_int_equal(
+	    mg_spawn("/bin/cat", argv, envp, &in, 1, &child), MG_ERR_OK);
+	close(hold[0]);
 	/* The kernel reaps at once and waitpid() knows nothing. */
 	assert_true(signal(SIGCHLD, SIG_IGN) != SIG_ERR);
-	child = start("/bin/true");
+	close(hold[1]);
 	status = await(&child);
 	assert_true(signal(SIGCHLD, SIG_DFL) != SIG_ERR);
 	assert_true(WIFEXITED(status));
