@@ -112,6 +112,7 @@ struct mon_proc {
 	struct mg_child child;
 	struct mon_port port;
 	struct mg_watch *pid_watch;
+	struct mg_timer linger;
 	bool started;
 	void (*on_frame)(void *arg, struct mg_frame *f);
 	/* The child ended, or broke the protocol and was killed. Called once;

@@ -384,13 +384,13 @@ progress_text(struct mon *m, struct mg_req *req, char *out, size_t size)
 	struct mon_need *s;
 	size_t i, need = 0;
 
-	snprintf(out, size, "accepted");
+	out[0] = '\0';
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return;
 	mon_req_need(m, req, s);
 	for (i = 0; i + 2 < s->nneed; i += 3)
 		need += (size_t)strtoul(s->need[i + 1], NULL, 10);
-	snprintf(out, size, "accepted: %zu of %zu", s->nagreed / 2, need);
+	snprintf(out, size, "%zu of %zu", s->nagreed / 2, need);
 	free(s);
 }
 
@@ -415,7 +415,7 @@ decision_recorded(void *arg, enum mg_why why)
 	mg_log(MG_EVT_DECISION, "req=%s approver=%s decision=%s key=%s",
 	    req->code, g->approver, g->decision, g->key_fp);
 	if (deny)
-		snprintf(text, sizeof(text), "accepted: denied");
+		snprintf(text, sizeof(text), "denied");
 	else
 		progress_text(m, req, text, sizeof(text));
 	tell_verdict(m, g->uuid, g->approver, g->decision, true, text);
@@ -718,7 +718,7 @@ is_repeat(struct mon *m, struct mg_req *req, const struct mg_hub_decision *d)
 		    strcmp(a->note, d->note) != 0)
 			return false;
 		tell_verdict(m, req->uuid, d->approver, d->decision, true,
-		    "accepted before");
+		    "it counted before");
 		return true;
 	}
 	return false;

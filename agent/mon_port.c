@@ -11,10 +11,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "mg_time.h"
 #include "mon.h"
 
 #define LOG_BUFFER 65536
 #define FRAMES_PER_EVENT 32 /* then others get their turn */
+#define LINGER_MS 1000	    /* from a child's last word to its end */
 
 /* ---- ports ---- */
 
@@ -159,6 +161,7 @@ finish(struct mon_proc *p, int status)
 	void (*on_end)(void *arg, int status) = p->on_end;
 	void *arg = p->arg;
 
+	mg_timer_clear(p->m->loop, &p->linger);
 	mg_watch_del(p->pid_watch);
 	p->pid_watch = NULL;
 	mon_port_fini(&p->port);
@@ -210,19 +213,30 @@ child_frame(void *arg, struct mg_frame *f)
 }
 
 static void
+child_lingers(void *arg)
+{
+	struct mon_proc *p = arg;
+
+	if (p->child.pidfd != -1)
+		(void)pidfd_send_signal(p->child.pidfd, SIGKILL, NULL, 0);
+}
+
+static void
 child_closed(void *arg, const char *why)
 {
 	struct mon_proc *p = arg;
 
-	/* The channel ends with the process, or the process broke the rules
-	 * and has to go. Either way pid_watch reports the end. */
+	/* The process is about to end, or broke the rules and has to. Either
+	 * way pid_watch reports the end. */
 	mg_watch_del(p->port.watch);
 	p->port.watch = NULL;
-	if (why[0] != '\0')
-		mg_log(MG_EVT_PROTO, "proc=%s why='%s'", p->name, why);
-	if (p->child.pidfd != -1)
-		(void)pidfd_send_signal(p->child.pidfd,
-		    why[0] != '\0' ? SIGKILL : SIGTERM, NULL, 0);
+	if (why[0] == '\0') {
+		mon_timer_set(p->m, &p->linger, mg_time_boot_ms() + LINGER_MS,
+		    child_lingers, p);
+		return;
+	}
+	mg_log(MG_EVT_PROTO, "proc=%s why='%s'", p->name, why);
+	child_lingers(p);
 }
 
 enum mg_err
@@ -312,6 +326,7 @@ mon_proc_stop(struct mon_proc *p)
 	if (!p->started)
 		return;
 	p->started = false;
+	mg_timer_clear(p->m->loop, &p->linger);
 	mg_watch_del(p->pid_watch);
 	p->pid_watch = NULL;
 	mon_port_fini(&p->port);

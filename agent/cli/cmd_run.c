@@ -39,6 +39,7 @@ struct session {
 	int64_t deadline;
 	char line[2048];
 	char last[2048]; /* what a pipe was told last */
+	size_t nagreed;	 /* agreements told already */
 	bool line_shown;
 	/* running */
 	bool started;
@@ -205,6 +206,18 @@ json_event(const char *event, const char *code, const char *text)
 	mg_buf_fini(&b);
 }
 
+/* A line of its own for everybody who has agreed since the last time. */
+static void
+tell_agreed(struct session *s, const struct mg_pending *p)
+{
+	size_t i;
+
+	for (i = s->nagreed; i + 1 < p->agreed_n; i += 2)
+		fprintf(stderr, "  %s agrees (%s)\n", p->agreed[i + 1],
+		    p->agreed[i]);
+	s->nagreed = p->agreed_n;
+}
+
 static void
 on_pending(struct session *s, const struct mg_pending *p)
 {
@@ -220,6 +233,7 @@ on_pending(struct session *s, const struct mg_pending *p)
 		clear_line(s);
 		if (first)
 			first_pending(s, p);
+		tell_agreed(s, p);
 		if (p->note[0] != '\0' && first)
 			fprintf(stderr, "  %s\n", p->note);
 		if (s->quiet_wait && p->need_n > 0 &&
