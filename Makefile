@@ -213,7 +213,7 @@ TIME ?= 60
 .PHONY: fuzz fuzz-replay fuzz-build fuzzers
 fuzzers: $(FUZZERS)
 fuzz-build:
-	$(Q)$(fuzz_make) fuzzers
+	+$(Q)$(fuzz_make) fuzzers
 fuzz: fuzz-build ## fuzz every decoder for TIME=60 seconds; NAME=x: one
 	scripts/fuzz run build/clang-san-fuzz/fuzz $(TIME) $(NAME)
 fuzz-replay: fuzz-build ## replay all corpora
