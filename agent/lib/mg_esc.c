@@ -308,3 +308,34 @@ mg_esc_undo(struct mg_buf *b, const char *s, size_t n)
 	}
 	return r;
 }
+
+static enum mg_err
+check_with(struct mg_buf *raw, struct mg_buf *again, const char *s, size_t n,
+    const char *also)
+{
+	enum mg_err r;
+
+	if ((r = mg_esc_undo(raw, s, n)) == MG_ERR_OK)
+		r = mg_esc_put(again, (const char *)mg_buf_ptr(raw),
+		    mg_buf_len(raw), also);
+	if (r == MG_ERR_NOMEM)
+		return r;
+	if (r != MG_ERR_OK || mg_buf_len(again) != n ||
+	    memcmp(mg_buf_ptr(again), s, n) != 0)
+		return MG_ERR_FORMAT;
+	return MG_ERR_OK;
+}
+
+enum mg_err
+mg_esc_check(const char *s, size_t n, const char *also)
+{
+	struct mg_buf raw, again;
+	enum mg_err r;
+
+	mg_buf_init(&raw, n);
+	mg_buf_init(&again, n);
+	r = check_with(&raw, &again, s, n, also);
+	mg_buf_fini(&raw);
+	mg_buf_fini(&again);
+	return r;
+}

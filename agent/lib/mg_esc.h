@@ -46,10 +46,17 @@ void mg_esc_line(const char *s, char *out, size_t size);
 
 /*
  * Undoes mg_esc_put() into b. MG_ERR_FORMAT on an escape that it does not
- * write, and on that of a NUL, which no string can hold. To know that a
- * text is in its one canonical form, escape the result again and compare.
+ * write, and on that of a NUL, which no string can hold. It also undoes
+ * what mg_esc_put() would have written otherwise: see mg_esc_check().
  */
 enum mg_err mg_esc_undo(
     struct mg_buf *b, const char *s, size_t n) MG_MUST_CHECK;
+
+/*
+ * Whether the n bytes at s are what mg_esc_put() writes, with the same
+ * also, for some text: its one escaped form. MG_ERR_FORMAT, MG_ERR_NOMEM.
+ */
+enum mg_err mg_esc_check(
+    const char *s, size_t n, const char *also) MG_MUST_CHECK;
 
 #endif

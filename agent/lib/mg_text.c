@@ -8,17 +8,53 @@
  * 2. Injective: two different requests never render to the same bytes. An
  *    empty value is "-", so a value that is "-" is escaped.
  */
+#include <stdbool.h>
 #include <string.h>
 
 #include "mg_esc.h"
 #include "mg_text.h"
 #include "mg_time.h"
 
-static const char *const body_keys[] = {"request", "host", "requester",
-    "operation", "model", "version", "artifact", "argv", "run-as", "lasts",
-    "reason", "ticket", "policy", "requested-at", "nonce"};
+static bool
+is_word(const char *s, size_t n, const char *word)
+{
+	return n == strlen(word) && memcmp(s, word, n) == 0;
+}
 
-#define NKEYS (sizeof(body_keys) / sizeof(body_keys[0]))
+/* As mg_time_format() writes it. */
+static bool
+is_time(const char *s, size_t n)
+{
+	char copy[MG_TIME_STR], again[MG_TIME_STR];
+	int64_t ms;
+
+	if (n >= sizeof(copy))
+		return false;
+	memcpy(copy, s, n);
+	copy[n] = '\0';
+	if (mg_time_parse(copy, 0, &ms) != MG_ERR_OK)
+		return false;
+	mg_time_format(ms, again);
+	return is_word(s, n, again);
+}
+
+/* As mg_duration_format() writes it. */
+static bool
+is_duration(const char *s, size_t n)
+{
+	char copy[MG_DURATION_STR], again[MG_DURATION_STR];
+	int64_t ms = 0;
+
+	if (n >= sizeof(copy))
+		return false;
+	memcpy(copy, s, n);
+	copy[n] = '\0';
+	if (strcmp(copy, "0s") != 0 &&
+	    mg_duration_parse(copy, &ms) != MG_ERR_OK)
+		return false;
+	mg_duration_format(ms, again);
+	return is_word(s, n, again);
+}
 
 static enum mg_err
 put_value(struct mg_buf *b, const char *s)
@@ -104,6 +140,10 @@ mg_text_put_body(struct mg_buf *b, const struct mg_text_body *body)
 
 	mg_duration_format(body->lasts_ms, lasts);
 	mg_time_format(body->requested_ms, when);
+	/* Rule 2: these would read as another duration, another time. */
+	if (body->lasts_ms < 0 || body->lasts_ms % 1000 != 0 ||
+	    !is_duration(lasts, strlen(lasts)) || !is_time(when, strlen(when)))
+		return MG_ERR_FORMAT;
 	if ((r = put_pair(b, "request", body->uuid, body->code)) != MG_ERR_OK ||
 	    (r = put_pair(b, "host", body->host, body->host_key)) !=
 		MG_ERR_OK ||
@@ -175,44 +215,170 @@ mg_text_get(struct mg_buf *b, const char *text, size_t n, const char *key)
 	return mg_esc_undo(b, v, len);
 }
 
-/* Whether s[0..n) is plain text and escapes of the form that we write. */
-static bool
-value_is_canonical(const char *s, size_t n)
-{
-	struct mg_buf raw;
-	uint32_t cp;
-	size_t len;
-	bool ok;
+/* ---- the canonical form ---- */
 
-	if (n == 0)
+/* A 32-bit number in its shortest form, or "-". */
+static bool
+is_number(const char *s, size_t n, bool may_be_unset)
+{
+	uint64_t v = 0;
+	size_t i;
+
+	if (may_be_unset && is_word(s, n, "-"))
+		return true;
+	if (n == 0 || n > 10 || (s[0] == '0' && n > 1))
 		return false;
-	mg_buf_init(&raw, MG_TEXT_MAX);
-	ok = mg_esc_undo(&raw, s, n) == MG_ERR_OK;
-	mg_buf_fini(&raw);
-	for (; ok && n > 0; s += len, n -= len) {
-		len = mg_utf8_next(s, n, &cp);
-		ok = len > 0 && mg_esc_is_plain(cp);
+	for (i = 0; i < n; i++) {
+		if (s[i] < '0' || s[i] > '9')
+			return false;
+		v = v * 10 + (uint64_t)(s[i] - '0');
 	}
-	return ok;
+	return v <= UINT32_MAX && !(may_be_unset && v == UINT32_MAX);
 }
+
+static enum mg_err
+check_time(const char *s, size_t n)
+{
+	return is_time(s, n) ? MG_ERR_OK : MG_ERR_FORMAT;
+}
+
+static enum mg_err
+check_duration(const char *s, size_t n)
+{
+	return is_duration(s, n) ? MG_ERR_OK : MG_ERR_FORMAT;
+}
+
+static enum mg_err
+check_value(const char *s, size_t n)
+{
+	if (n == 0)
+		return MG_ERR_FORMAT;
+	return is_word(s, n, "\\u{2d}") ? MG_ERR_OK : mg_esc_check(s, n, NULL);
+}
+
+/* Two texts with one blank between them and none inside. */
+static enum mg_err
+check_pair(const char *s, size_t n)
+{
+	const char *blank = memchr(s, ' ', n);
+	enum mg_err r;
+	size_t len;
+
+	if (blank == NULL)
+		return MG_ERR_FORMAT;
+	len = (size_t)(blank - s);
+	if ((r = mg_esc_check(s, len, " ")) != MG_ERR_OK)
+		return r;
+	return mg_esc_check(blank + 1, n - len - 1, " ");
+}
+
+/* Takes " key=" and what follows up to the next blank, or to the end. */
+static bool
+take_part(const char **sp, size_t *np, const char *key, bool to_end,
+    const char **valuep, size_t *lenp)
+{
+	size_t klen = strlen(key);
+	const char *blank;
+
+	if (*np < klen || memcmp(*sp, key, klen) != 0)
+		return false;
+	*valuep = *sp + klen;
+	*lenp = *np - klen;
+	if (!to_end && (blank = memchr(*valuep, ' ', *lenp)) != NULL)
+		*lenp = (size_t)(blank - *valuep);
+	*sp += klen + *lenp;
+	*np -= klen + *lenp;
+	return true;
+}
+
+static enum mg_err
+check_requester(const char *s, size_t n)
+{
+	const char *v;
+	enum mg_err r;
+	size_t len;
+
+	if (!take_part(&s, &n, "", false, &v, &len))
+		return MG_ERR_FORMAT;
+	if ((r = mg_esc_check(v, len, " ")) != MG_ERR_OK)
+		return r;
+	if (!take_part(&s, &n, " uid=", false, &v, &len) ||
+	    !is_number(v, len, false) ||
+	    !take_part(&s, &n, " session=", false, &v, &len) ||
+	    !is_number(v, len, true) ||
+	    !take_part(&s, &n, " origin=", true, &v, &len))
+		return MG_ERR_FORMAT;
+	return check_value(v, len);
+}
+
+/* "-", or texts in quotes with one blank between two. */
+static enum mg_err
+check_argv(const char *s, size_t n)
+{
+	const char *end;
+	enum mg_err r;
+	size_t len;
+
+	if (is_word(s, n, "-"))
+		return MG_ERR_OK;
+	for (;;) {
+		if (n < 2 || s[0] != '"' ||
+		    (end = memchr(s + 1, '"', n - 1)) == NULL)
+			return MG_ERR_FORMAT;
+		len = (size_t)(end - s) - 1;
+		if ((r = mg_esc_check(s + 1, len, "\"")) != MG_ERR_OK)
+			return r;
+		s += len + 2;
+		n -= len + 2;
+		if (n == 0)
+			return MG_ERR_OK;
+		if (s[0] != ' ')
+			return MG_ERR_FORMAT;
+		s++;
+		n--;
+	}
+}
+
+static const struct {
+	const char *key;
+	enum mg_err (*check)(const char *s, size_t n);
+} lines[] = {
+    {"request: ", check_pair},
+    {"host: ", check_pair},
+    {"requester: ", check_requester},
+    {"operation: ", check_value},
+    {"model: ", check_value},
+    {"version: ", check_value},
+    {"artifact: ", check_value},
+    {"argv: ", check_argv},
+    {"run-as: ", check_value},
+    {"lasts: ", check_duration},
+    {"reason: ", check_value},
+    {"ticket: ", check_value},
+    {"policy: ", check_value},
+    {"requested-at: ", check_time},
+    {"nonce: ", check_value},
+};
 
 enum mg_err
 mg_text_check_body(const char *text, size_t n)
 {
-	const char *nl;
 	size_t i, klen, len;
+	const char *nl;
+	enum mg_err r;
 
 	if (n > MG_TEXT_BODY_MAX)
 		return MG_ERR_LIMIT;
-	for (i = 0; i < NKEYS; i++) {
-		klen = strlen(body_keys[i]);
+	for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		klen = strlen(lines[i].key);
 		if ((nl = memchr(text, '\n', n)) == NULL)
 			return MG_ERR_FORMAT;
 		len = (size_t)(nl - text);
-		if (len < klen + 3 || memcmp(text, body_keys[i], klen) != 0 ||
-		    text[klen] != ':' || text[klen + 1] != ' ' ||
-		    !value_is_canonical(text + klen + 2, len - klen - 2))
+		if (len < klen || memcmp(text, lines[i].key, klen) != 0)
 			return MG_ERR_FORMAT;
+		r = lines[i].check(text + klen, len - klen);
+		if (r != MG_ERR_OK)
+			return r;
 		text += len + 1;
 		n -= len + 1;
 	}

@@ -44,8 +44,9 @@ struct mg_text_body {
 
 /*
  * Appends the body: the lines from "request:" to "nonce:".
- * MG_ERR_LIMIT when it would pass MG_TEXT_BODY_MAX: what cannot be shown
- * whole cannot be approved.
+ * MG_ERR_LIMIT when it would pass MG_TEXT_BODY_MAX, MG_ERR_FORMAT when
+ * the duration is not one of whole seconds up to a year or the time is before
+ * 1970 or after 9999: what cannot be shown whole cannot be approved.
  */
 enum mg_err mg_text_put_body(
     struct mg_buf *b, const struct mg_text_body *body) MG_MUST_CHECK;
@@ -67,8 +68,9 @@ enum mg_err mg_text_get(struct mg_buf *b, const char *text, size_t n,
     const char *key) MG_MUST_CHECK;
 
 /*
- * Whether the n bytes are a body: the right lines in the right order, each
- * value in its one escaped form. MG_ERR_FORMAT otherwise.
+ * Whether the n bytes are what mg_text_put_body() writes for some body:
+ * the right lines in the right order, each value in its one form.
+ * MG_ERR_FORMAT, MG_ERR_LIMIT, MG_ERR_TRAIL, MG_ERR_NOMEM.
  */
 enum mg_err mg_text_check_body(const char *text, size_t n) MG_MUST_CHECK;
 
