@@ -499,8 +499,8 @@ a_body_cut_at_any_byte_is_refused(void **state)
 		assert_non_null(exact = realloc(exact, i == 0 ? 1 : i));
 		memcpy(exact, body, i);
 		assert_int_equal(mg_text_check_body(exact, i), MG_ERR_FORMAT);
-		/* And where the line ends there. */
-		if (i > 0 && i + 1 < n) {
+		/* And where the line ends there: a shorter nonce is one. */
+		if (i > 0 && body + i <= strstr(body, "nonce: ") + 7) {
 			exact[i - 1] = '\n';
 			assert_int_equal(
 			    mg_text_check_body(exact, i), MG_ERR_FORMAT);
