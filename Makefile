@@ -139,6 +139,7 @@ $(eval $(call binary,modelgate-hub,agent/hub/hub.c $(wildcard agent/hub/hub_*.c)
 $(eval $(call binary,mg-hub-conn,agent/hub/conn.c $(wildcard agent/hub/conn_*.c),$(sys),-lssh -lcrypto -lseccomp))
 $(eval $(call binary,modelgate,agent/cli/main.c $(wildcard agent/cli/cmd_*.c),$(lib),))
 $(eval $(call binary,modelgate-policy,$(wildcard agent/cli/policy/*.c),$(LIBPOL) $(lib),-linih -lcrypto))
+$(eval $(call binary,modelgate-enroll,$(wildcard agent/cli/enroll/*.c),$(lib),-lqrencode))
 $(eval $(call binary,modelgate-artifact,$(wildcard agent/cli/artifact/*.c),$(LIBVER) $(lib),-ljansson -lcrypto -lpthread -lm))
 
 $(BINARIES):
@@ -176,13 +177,14 @@ all: $(BINARIES) $(MODULES) ## build everything below build/
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 $(UNIT): $(B)/unit/%: $(B)/o/tests/unit/%.o $(LIBHUB) $(LIBVER) $(monitor)
 	$(say) LINK $@
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka -linih -ljansson -lcrypto -lssh -lpam -loath -lm
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka -linih -ljansson -lcrypto -lssh -lpam -loath -lqrencode -lm
 
 # Tests of a built program start the one beside them.
 $(B)/unit/test_verify_process: | $(B)/mg-verify
 
 JOBS ?= $(shell nproc)
 
+$(B)/unit/test_enroll_qr: $(call obj,agent/cli/enroll/enroll_qr.c)
 $(filter %/test_pam_verdict %/test_pam_args %/test_pam_console %/test_pam_ask,$(UNIT)): $(call obj,$(filter-out %_totp.c %/pam_modelgate.c %/pam_bug.c,$(src_pam)))
 
 .PHONY: unit
