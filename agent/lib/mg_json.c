@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* The JSON writer. */
-#include <stdlib.h>
 #include <string.h>
 
+#include "mg_bug.h"
 #include "mg_esc.h"
 #include "mg_json.h"
 
@@ -97,21 +97,32 @@ lead(struct mg_json *j, const char *key)
 	}
 }
 
+/* The callers' nesting is fixed: this one's is wrong. */
+static void
+break_off(struct mg_json *j)
+{
+	mg_bug();
+	j->r = MG_ERR_INTERNAL;
+}
+
 static void
 open_one(struct mg_json *j, const char *key, const char *bracket)
 {
 	lead(j, key);
 	text(j, bracket);
-	if (j->depth >= MG_JSON_DEPTH_MAX)
-		abort(); /* the callers' nesting is fixed */
-	j->comma[++j->depth] = false;
+	if (j->depth == MG_JSON_DEPTH_MAX)
+		break_off(j);
+	else
+		j->comma[++j->depth] = false;
 }
 
 static void
 close_one(struct mg_json *j, const char *bracket)
 {
-	if (j->depth == 0)
-		abort();
+	if (j->depth == 0) {
+		break_off(j);
+		return;
+	}
 	j->depth--;
 	text(j, bracket);
 }
