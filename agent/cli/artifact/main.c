@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <openssl/crypto.h>
 
 #include "art.h"
 #include "mg_file.h"
@@ -326,7 +327,9 @@ main(int argc, char **argv)
 {
 	size_t i;
 
-	if (mg_file_sanitise_std() != MG_ERR_OK)
+	/* OpenSSL crashes later when this fails and nobody looks. */
+	if (mg_file_sanitise_std() != MG_ERR_OK ||
+	    OSSL_LIB_CTX_get0_global_default() == NULL)
 		return ART_FAILED;
 	if (argc < 2)
 		return usage(NULL, stderr);
