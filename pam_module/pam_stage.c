@@ -10,10 +10,15 @@
  *    uid, no rescue.
  * 3. Root on the console needs nobody's leave, but the agent is told. At
  *    the auth stage it is not even asked: there are questions to answer.
- * 4. No outcome but those of pam_verdict() leaves here.
+ * 4. At a login's auth stage, that the agent asks for nothing (or is down)
+ *    proves nobody: somebody must have proven something, to sshd, to another
+ *    module with a password, or to the agent. Else a stack with this line
+ *    alone would let anybody be anybody.
+ * 5. No outcome but those of pam_verdict() leaves here.
  */
 #include <security/pam_ext.h>
 #include <security/pam_modutil.h>
+#include <stdio.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -112,6 +117,21 @@ explain(const struct pam_talk *t, enum pam_situation sit)
 		    operation, t->ask->user_shown);
 }
 
+/* Rule 4 */
+static bool
+is_proven(const struct pam_talk *t)
+{
+	const void *password = NULL;
+
+	if (t->stage != MG_STAGE_AUTH ||
+	    strcmp(t->args->operation, LOGIN_OPERATION) != 0)
+		return true;
+	if (t->is_answered || t->ask->auth_info[0] != '\0')
+		return true;
+	return pam_get_item(t->pamh, PAM_AUTHTOK, &password) == PAM_SUCCESS &&
+	       password != NULL;
+}
+
 static enum pam_situation
 decide(struct pam_talk *t)
 {
@@ -122,7 +142,16 @@ decide(struct pam_talk *t)
 	sit = pam_talk_run(t);
 	if (sit == MG_SIT_AGENT_DOWN && /* Rule 1 */
 	    is_rescue(t->pamh, t->args, t->ask->user))
-		return MG_SIT_RESCUED;
+		sit = MG_SIT_RESCUED;
+	if ((sit == MG_SIT_ALLOWED || sit == MG_SIT_RESCUED) && !is_proven(t)) {
+		snprintf(t->note, sizeof(t->note),
+		    "nobody has proven anything: the auth line must follow "
+		    "another factor");
+		if (!t->args->quiet)
+			pam_say_error(t->pamh,
+			    "modelgate: login: not accepted; the log says why");
+		sit = MG_SIT_DENIED;
+	}
 	if (sit != MG_SIT_NO_USER) /* then the agent has explained it */
 		explain(t, sit);
 	return sit;
@@ -156,5 +185,5 @@ pam_stage_run(pam_handle_t *pamh, int flags, int argc, const char **argv,
 		explain(&talk, sit);
 	log_outcome(&talk, sit);
 	pam_ask_fini(&ask);
-	return pam_verdict(stage, sit); /* Rule 4 */
+	return pam_verdict(stage, sit); /* Rule 5 */
 }

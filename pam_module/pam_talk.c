@@ -238,6 +238,7 @@ answer(struct talk *k, uint32_t id, const char *text, bool *endp)
 	}
 	if (r != MG_ERR_OK)
 		return failed(k, r);
+	k->t->is_answered = true;
 	*endp = false;
 	return MG_SIT_ALLOWED;
 }

@@ -21,9 +21,11 @@ struct pam_talk {
 	const struct pam_args *args;
 	const struct pam_ask *ask;
 	enum pam_stage stage;
-	int flags;	 /* of the pam_sm_ call */
-	bool is_telling; /* ask no questions, show no refusal, be quick */
-	char note[256];	 /* out: what happened, for the log */
+	int flags;	  /* of the pam_sm_ call */
+	bool is_telling;  /* ask no questions, show no refusal, be quick */
+	bool is_answered; /* out: the person answered a question of the agent's
+			   */
+	char note[256];	  /* out: what happened, for the log */
 };
 
 enum pam_situation pam_talk_run(struct pam_talk *t);

@@ -451,7 +451,8 @@ operation='root-shell' tty='pts/3' rhost='' auth_info='' key_type=''"
 
 @test "rescue= lets in whom it names when the agent is down, slow or broken" {
 	for stage in auth account open close; do
-		run ns "service s rescue=ops,alice; drive s alice $stage"
+		run ns "service s rescue=ops,alice
+			drive -t ssh -e SSH_AUTH_INFO_0=publickey s alice $stage"
 		has "$stage=0"
 	done
 	run ns "service s rescue=alice timeout=300; agent accept get 'wait 20000'
@@ -552,6 +553,48 @@ operation='root-shell' tty='pts/3' rhost='' auth_info='' key_type=''"
 	run ns "service su operation=root-shell rescue=root
 		(echo 1 >/proc/self/loginuid; drive su root account)"
 	has "account=9"
+}
+
+# ---- an auth line alone ----
+
+@test "an auth line alone lets nobody log in who has proven nothing" {
+	for who in "-t ssh -r 10.1.2.3" "-t tty3" ""; do
+		# The policy asks for nothing.
+		run ns "service s; agent accept get 'done welcome'
+			drive $who s alice auth"
+		has "auth=7"
+		has "error: modelgate: login: not accepted; the log says why"
+		# The agent is down and alice is one to be rescued.
+		run ns "service s rescue=alice; drive $who s alice auth"
+		has "auth=7"
+	done
+	# A method that sshd did not get: an empty list.
+	run ns "service s rescue=alice; drive -t ssh -e SSH_AUTH_INFO_0= s alice auth"
+	has "auth=7"
+	# The variable from elsewhere than sshd.
+	run ns "service s rescue=alice; drive -t tty3 -e SSH_AUTH_INFO_0=publickey s alice auth"
+	has "auth=7"
+}
+
+@test "a key, a password, or an answer to the agent is enough" {
+	run ns "service s; agent accept get done
+		drive -t ssh -e 'SSH_AUTH_INFO_0=publickey ssh-ed25519 AAAA' s alice auth"
+	has "auth=0"
+	run ns "service s; agent accept get 'prompt Code: ' get done
+		drive -t ssh -a 123456 s alice auth"
+	has "auth=0"
+	run ns "printf 'auth required $B/pam/pam_odd.so password=x\nauth required $B/pam_modelgate.so\n' >/etc/pam.d/s
+		agent accept get done; drive -t ssh -r h s alice auth"
+	has "auth=0"
+	run ns "printf 'auth required $B/pam/pam_odd.so password=x\nauth required $B/pam_modelgate.so rescue=alice\n' >/etc/pam.d/s
+		drive -t ssh -r h s alice auth"
+	has "auth=0"
+}
+
+@test "where the login uid says who it is, a policy that asks for nothing is enough" {
+	run ns "service su operation=root-shell; agent accept get done
+		drive -t pts/1 su root auth"
+	has "auth=0"
 }
 
 # ---- strangers ----

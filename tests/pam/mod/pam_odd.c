@@ -9,6 +9,7 @@
  *	binary		a message of an unknown style
  *	user=NAME	changes PAM_USER
  *	word=WORD	sets MODELGATE_TOTP, as the second factor would
+ *	password=TEXT	leaves it for later modules
  *	dump=FILE	writes what the process looks like to FILE
  *	hang		blocks every signal and never returns
  *	return=N	what to return; 0 if not given
@@ -152,6 +153,8 @@ one_word(pam_handle_t *pamh, const char *w)
 		snprintf(setting, sizeof(setting), "MODELGATE_TOTP=%s", v);
 		return pam_putenv(pamh, setting);
 	}
+	if (strncmp(w, "password=", 9) == 0)
+		return pam_set_item(pamh, PAM_AUTHTOK, v);
 	if (strncmp(w, "dump=", 5) == 0)
 		dump(pamh, v);
 	if (strcmp(w, "hang") == 0)
