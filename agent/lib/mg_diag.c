@@ -31,6 +31,32 @@ place(struct mg_diags *ds, bool is_warning)
 	return NULL;
 }
 
+/*
+ * Which character of the escaped line esc stands for byte col of src, from
+ * 1: escapes are longer than what they stand for, and a character may have
+ * several bytes. 0 when it was cut away.
+ */
+static unsigned
+find_mark(const char *src, unsigned col, const char *esc)
+{
+	char before[MG_DIAG_SRC_MAX], shown[6 * MG_DIAG_SRC_MAX];
+	unsigned mark = 1;
+	size_t i, n;
+
+	if (col == 0 || col > sizeof(before) || col > strlen(src) + 1)
+		return 0;
+	memcpy(before, src, col - 1);
+	before[col - 1] = '\0';
+	mg_esc_line(before, shown, sizeof(shown));
+	n = strlen(shown);
+	if (strncmp(shown, esc, n) != 0)
+		return 0;
+	for (i = 0; i < n; i++)
+		if (((unsigned char)shown[i] & 0xc0) != 0x80)
+			mark++;
+	return mark;
+}
+
 void
 mg_diags_add(struct mg_diags *ds, bool is_warning, const char *file,
     unsigned line, unsigned col, const char *src, const char *fmt, ...)
@@ -50,7 +76,10 @@ mg_diags_add(struct mg_diags *ds, bool is_warning, const char *file,
 	d->col = col;
 	d->is_warning = is_warning;
 	mg_esc_line(file == NULL ? "" : file, d->file, sizeof(d->file));
-	mg_esc_line(src == NULL ? "" : src, d->src, sizeof(d->src));
+	if (src != NULL) {
+		mg_esc_line(src, d->src, sizeof(d->src));
+		d->mark = find_mark(src, col, d->src);
+	}
 	va_start(ap, fmt);
 	vsnprintf(raw, sizeof(raw), fmt, ap);
 	va_end(ap);
@@ -79,10 +108,10 @@ print_marker(const struct mg_diag *d, FILE *out)
 	size_t i;
 
 	fprintf(out, "    %s\n", d->src);
-	if (d->col == 0 || d->col > strlen(d->src) + 1)
+	if (d->mark == 0)
 		return;
 	fputs("    ", out);
-	for (i = 1; i < d->col; i++)
+	for (i = 1; i < d->mark; i++)
 		fputc(' ', out);
 	fputs("^\n", out);
 }

@@ -19,7 +19,8 @@
 struct mg_diag {
 	char file[MG_DIAG_FILE_MAX];
 	unsigned line; /* from 1; 0 where a file as a whole is meant */
-	unsigned col;  /* from 1; 0 where a line as a whole is meant */
+	unsigned col;  /* in bytes, from 1; 0: the line as a whole is meant */
+	unsigned mark; /* the character of src that col means; 0: none */
 	bool is_warning;
 	char text[MG_DIAG_TEXT_MAX];
 	char src[MG_DIAG_SRC_MAX]; /* the line, escaped; may be empty */
