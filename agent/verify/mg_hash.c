@@ -31,6 +31,7 @@
 #include "verify/mg_hash.h"
 
 #define WINDOW ((uint64_t)16 << 20) /* bytes mapped at a time */
+#define AHEAD 2			    /* windows */
 #define SMALL ((uint64_t)64 << 10)  /* read rather than map up to here */
 #define STACK_BYTES ((size_t)512 << 10)
 #define PROGRESS_MS 100
@@ -189,20 +190,30 @@ hash_window(struct worker *w, const struct mg_hash_piece *p, int fd,
 	return r;
 }
 
+/* Has the disk read ahead of us: what begins at off, up to the end. */
+static void
+prefetch(const struct mg_hash_piece *p, int fd, uint64_t off, uint64_t n)
+{
+	if (off >= p->end || p->end - p->start <= SMALL)
+		return;
+	if (n > p->end - off)
+		n = p->end - off;
+	(void)posix_fadvise(fd, (off_t)off, (off_t)n, POSIX_FADV_WILLNEED);
+}
+
 static enum mg_err
 hash_stretch(struct worker *w, const struct mg_hash_piece *p, int fd)
 {
 	uint64_t off, n;
 	enum mg_err r = MG_ERR_OK;
 
+	prefetch(p, fd, p->start, AHEAD * WINDOW);
 	for (off = p->start; off < p->end && r == MG_ERR_OK; off += n) {
 		n = p->end - off < WINDOW ? p->end - off : WINDOW;
 		if (atomic_load(&w->pool->stop))
 			return MG_ERR_CLOSED;
-		/* The disk reads the next window while we hash this one. */
 		if (n == WINDOW)
-			(void)posix_fadvise(fd, (off_t)(off + n), (off_t)WINDOW,
-			    POSIX_FADV_WILLNEED);
+			prefetch(p, fd, off + AHEAD * WINDOW, WINDOW);
 		r = hash_window(w, p, fd, off, n);
 		atomic_fetch_add(&w->pool->done, n);
 	}

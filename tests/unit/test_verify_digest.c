@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -346,16 +348,21 @@ rule6_depth_and_length_of_paths_are_limited(void **state)
 
 /* ---- as another user, on other mounts ---- */
 
+static void
+need_root(void)
+{
+	if (geteuid() == 0)
+		return;
+	print_message("needs root\n");
+	skip();
+}
+
 static int
 in_child(int (*fn)(const struct place *), const struct place *p)
 {
 	int status;
 	pid_t pid;
 
-	if (geteuid() != 0) {
-		print_message("needs root\n");
-		skip();
-	}
 	if ((pid = fork()) == 0)
 		_exit(fn(p));
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -387,6 +394,7 @@ what_cannot_be_read_is_named(void **state)
 {
 	const struct place *p = *state;
 
+	need_root();
 	assert_int_equal(fchmod(p->fd, 0755), 0);
 	put_file(p, "f", "x");
 	assert_int_equal(fchmodat(p->fd, "f", 0600, 0), 0);
@@ -420,6 +428,7 @@ rule1_another_mount_is_not_entered(void **state)
 {
 	const struct place *p = *state;
 
+	need_root();
 	put_file(p, "f", "x");
 	put_dir(p, "d");
 	assert_int_equal(in_child(digest_over_mount, p), 0);
@@ -594,6 +603,55 @@ rule1_a_file_cut_short_while_it_is_mapped_is_an_error_not_a_crash(void **state)
 	assert_non_null(strstr(why, "'big' was changed while it was read"));
 }
 
+/* Leaves room for little more than what the process has. */
+static bool
+forbid_large_maps(void)
+{
+	unsigned long pages = 0;
+	struct rlimit l;
+	FILE *f = fopen("/proc/self/statm", "re");
+	char line[128];
+
+	if (f == NULL || fgets(line, sizeof(line), f) == NULL)
+		return false;
+	fclose(f);
+	pages = strtoul(line, NULL, 10);
+	l.rlim_cur = l.rlim_max =
+	    pages * (unsigned long)sysconf(_SC_PAGESIZE) + 8 * MIB;
+	return setrlimit(RLIMIT_AS, &l) == 0 &&
+	       mmap(NULL, 16 * MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		   0) == MAP_FAILED;
+}
+
+static int
+digest_without_maps(const struct place *p)
+{
+	struct mg_digest mapped, d;
+	char why[512];
+
+	if (digest_fd(p->fd, &mapped, why) != MG_ERR_OK)
+		return 1;
+	if (!forbid_large_maps())
+		return 2;
+	if (digest_fd(p->fd, &d, why) != MG_ERR_OK)
+		return 3;
+	return strcmp(mapped.text, d.text) == 0 ? 0 : 4;
+}
+
+static void
+what_cannot_be_mapped_is_read(void **state)
+{
+	const struct place *p = *state;
+
+	if (MG_CONFINE_SANITIZED) {
+		print_message("sanitizers need address space\n");
+		skip();
+	}
+	put_sparse(p, "big", 40 * MIB + 7);
+	put_file(p, "small", "x");
+	assert_int_equal(in_child(digest_without_maps, p), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -612,6 +670,7 @@ main(void)
 	    TEST(rule6_depth_and_length_of_paths_are_limited),
 	    TEST(what_cannot_be_read_is_named),
 	    TEST(rule1_another_mount_is_not_entered),
+	    TEST(what_cannot_be_mapped_is_read),
 	    TEST(rule5_a_file_written_in_place_is_found_out),
 	    TEST(rule5_a_file_swapped_by_rename_is_found_out),
 	    TEST(rule5_a_file_swapped_for_a_link_is_found_out),
