@@ -66,26 +66,32 @@ say(const struct enroll *e, const char *fmt, ...)
 
 /* Pairs of key and value, ended by NULL, as one line. */
 static void
-put_json(int fd, ...)
+put_json(int fd, const char *const *pairs)
 {
-	const char *key;
 	struct mg_json j;
 	struct mg_buf b;
-	va_list ap;
 
 	mg_buf_init_secret(&b, 16384);
 	mg_json_begin(&j, &b);
 	mg_json_obj(&j, NULL);
-	va_start(ap, fd);
-	while ((key = va_arg(ap, const char *)) != NULL)
-		mg_json_str(&j, key, va_arg(ap, const char *));
-	va_end(ap);
+	for (; pairs[0] != NULL; pairs += 2)
+		mg_json_str(&j, pairs[0], pairs[1]);
 	mg_json_obj_end(&j);
 	if (mg_json_end(&j) == MG_ERR_OK &&
 	    mg_buf_put_text(&b, "\n") == MG_ERR_OK &&
 	    mg_file_write(fd, mg_buf_ptr(&b), mg_buf_len(&b)) != MG_ERR_OK)
 		perror("modelgate: write");
 	mg_buf_fini(&b);
+}
+
+static void
+put_json_refused(const char *word, const char *text, const char *rule,
+    const char *remedy, const char *code)
+{
+	const char *const pairs[] = {"event", "refused", "why", word, "text",
+	    text, "rule", rule, "remedy", remedy, "code", code, NULL};
+
+	put_json(STDERR_FILENO, pairs);
 }
 
 static void
@@ -105,8 +111,7 @@ fail(struct enroll *e, const char *word, const char *text)
 	leave_screen(e);
 	e->status = EXIT_REFUSED;
 	if (e->json)
-		put_json(STDERR_FILENO, "event", "refused", "why", word, "text",
-		    text, "rule", "", "remedy", "", "code", "", NULL);
+		put_json_refused(word, text, "", "", "");
 	else
 		say(e, "modelgate: %s\n", text);
 }
@@ -185,12 +190,13 @@ put_plain(struct mg_buf *b, const struct mg_enroll_key *m)
 static void
 on_key(struct enroll *e, const struct mg_enroll_key *m)
 {
+	const char *const pairs[] = {
+	    "event", "key", "uri", m->uri, "secret", m->secret, NULL};
 	struct mg_buf b;
 	enum mg_err r;
 
 	if (e->json) {
-		put_json(STDOUT_FILENO, "event", "key", "uri", m->uri, "secret",
-		    m->secret, NULL);
+		put_json(STDOUT_FILENO, pairs);
 		return;
 	}
 	mg_buf_init_secret(&b, PICTURE_MAX); /* Rule 2 */
@@ -241,9 +247,7 @@ on_refused(struct enroll *e, const struct mg_refused *m)
 	leave_screen(e);
 	e->status = EXIT_REFUSED;
 	if (e->json) {
-		put_json(STDERR_FILENO, "event", "refused", "why", word, "text",
-		    text, "rule", m->rule, "remedy", m->remedy, "code", m->code,
-		    NULL);
+		put_json_refused(word, text, m->rule, m->remedy, m->code);
 		return;
 	}
 	say(e, "modelgate: refused: %s\n", text);
@@ -258,10 +262,12 @@ on_refused(struct enroll *e, const struct mg_refused *m)
 static void
 on_done(struct enroll *e, const struct mg_done *m, bool is_enroll)
 {
+	const char *const pairs[] = {"event", "done", "text", m->text, NULL};
+
 	leave_screen(e);
 	e->status = 0;
 	if (e->json) {
-		put_json(STDOUT_FILENO, "event", "done", "text", m->text, NULL);
+		put_json(STDOUT_FILENO, pairs);
 		return;
 	}
 	printf("modelgate: %s\n", m->text[0] != '\0' ? m->text : "done");
