@@ -138,8 +138,8 @@ explain(struct talk *k, const struct mg_refused *m)
 	}
 	pam_say_error(pamh, "modelgate: %s: %s%s%s%s", k->t->args->operation,
 	    m->text[0] != '\0' ? m->text : mg_why_sentence((enum mg_why)m->why),
-	    m->rule[0] != '\0' ? " (" : "", m->rule,
-	    m->rule[0] != '\0' ? ")" : "");
+	    m->rule[0] != '\0' ? " [" : "", m->rule,
+	    m->rule[0] != '\0' ? "]" : "");
 	if (m->remedy[0] != '\0' || has_code)
 		pam_say_error(pamh, "modelgate: %s%s%s%s%s", m->remedy,
 		    m->remedy[0] != '\0' && has_code ? "; " : "",

@@ -89,7 +89,7 @@ operation='root-shell' tty='pts/3' rhost='' auth_info='' key_type=''"
 		run ns "service s
 			agent accept get 'refused no-rule|R7KQ2FHD4M|10-gpu.ini:14|alice may not log in now|ask sre-oncall for a grant'
 			drive s alice ${stage%=*}"
-		has "error: modelgate: login: alice may not log in now (10-gpu.ini:14)"
+		has "error: modelgate: login: alice may not log in now [10-gpu.ini:14]"
 		has "error: modelgate: ask sre-oncall for a grant; 'modelgate why R7KQ2FHD4M' tells more"
 		has "$stage"
 	done
