@@ -20,7 +20,7 @@
 #define WORDS_MAX 32
 
 /* 2000-01-05, a Wednesday. */
-#define LONG_AGO INT64_C(947073600)
+#define LONG_AGO INT64_C(947030400)
 
 /* ---- reading ---- */
 
@@ -523,7 +523,7 @@ normalise(const char *s, char *out, size_t size)
 {
 	struct pol_words w = {.s = out, .size = size};
 	char text[1024], *item[64], *p;
-	size_t n = 0, i;
+	size_t n = 0, i, len;
 
 	squeeze(s, text, sizeof(text));
 	if (strncmp(text, "ask ", 4) != 0 || strpbrk(text, "()|") != NULL ||
@@ -535,6 +535,9 @@ normalise(const char *s, char *out, size_t size)
 	for (p = text + 4; p != NULL && n < 64;) {
 		item[n++] = strsep(&p, ",");
 		item[n - 1] += strspn(item[n - 1], " ");
+		len = strlen(item[n - 1]);
+		if (len > 0 && item[n - 1][len - 1] == ' ')
+			item[n - 1][len - 1] = '\0';
 	}
 	qsort(item, n, sizeof(item[0]), by_text);
 	pol_say(&w, "ask");

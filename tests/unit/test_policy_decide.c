@@ -506,6 +506,30 @@ more_rules_than_a_verdict_holds_still_all_count(void **state)
 	mg_policy_free(p);
 }
 
+/* More branches than the way down the index holds. */
+static void
+rule2_of_the_index_too_many_branches_find_all(void **state)
+{
+	static char text[200000];
+	struct mg_policy *p;
+	size_t n = 0;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 700; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n,
+		    "[role r%d]\nmembers = alice\n"
+		    "[rule r%03d]\noperation = login\nrole = r%d\n%s",
+		    i, i, i, i % 350 == 7 ? "mfa = required\n" : "");
+	p = must_load(text);
+	assert_int_equal(decide(p, "alice", "login", ""), MG_VERDICT_ASK);
+	assert_true(v.mfa);
+	assert_int_equal(v.nrules, MG_VERDICT_RULES_MAX);
+	assert_string_equal(v.rules[31].name, "r031");
+	assert_int_equal(decide(p, "bob", "login", ""), MG_VERDICT_DENY);
+	mg_policy_free(p);
+}
+
 int
 main(void)
 {
@@ -527,6 +551,7 @@ main(void)
 	    cmocka_unit_test(the_remedy_names_the_nearest_rule),
 	    cmocka_unit_test(more_roles_than_a_verdict_holds_deny),
 	    cmocka_unit_test(more_rules_than_a_verdict_holds_still_all_count),
+	    cmocka_unit_test(rule2_of_the_index_too_many_branches_find_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
