@@ -181,6 +181,8 @@ next_line(struct reader *rd, bool *okp)
 			i += len;
 		}
 	}
+	if (!*okp && *rd->at == '[') /* a header, had it been sound */
+		rd->in_section = rd->skip = true;
 	rd->at = nl == NULL ? rd->end : nl + 1;
 	return true;
 }
@@ -224,15 +226,6 @@ header(struct reader *rd)
 	if (rd->section[0] == '\0' || is_blank(rd->section[0]) ||
 	    is_blank(close[-1]))
 		return bad(rd, 2, "section is not '[type]' or '[type name]'");
-	switch (seen_add(&rd->seen, rd->section)) {
-	case 1:
-		break;
-	case 0:
-		return bad(rd, 1, "section stands in this file already");
-	default:
-		rd->no_memory = true;
-		return false;
-	}
 	name = rd->section + strcspn(rd->section, " \t");
 	rd->line.name_col = (unsigned)(name - rd->section) + 2;
 	if (*name != '\0') {
@@ -242,6 +235,17 @@ header(struct reader *rd)
 			name++;
 			rd->line.name_col++;
 		}
+	}
+	/* However many blanks are between the two. */
+	snprintf(rd->value, sizeof(rd->value), "%s %s", rd->section, name);
+	switch (seen_add(&rd->seen, rd->value)) {
+	case 1:
+		break;
+	case 0:
+		return bad(rd, 1, "section stands in this file already");
+	default:
+		rd->no_memory = true;
+		return false;
 	}
 	rd->line.section = rd->section;
 	rd->line.name = name;
