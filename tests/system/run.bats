@@ -245,7 +245,7 @@ killed()
 	run run_sh '(setsid sleep 4555 >/dev/null 2>&1 &); echo started'
 	ok
 	has started
-	pgrep -f '^sleep 4555'
+	soon pgrep -f '^sleep 4555'
 	run root modelgate grants --all --json
 	[ "$(jq -r '.[0].running' <<<"$output")" = 1 ]
 	root modelgate revoke --all
@@ -278,6 +278,7 @@ killed()
 @test "promise4 without cgroup v2 the tree and the audit session are enough" {
 	sb service modelgated stop
 	# A kernel without it, as far as the agent can see.
+	root mount -t tmpfs none /sys/fs/cgroup
 	root sh -c 'exec strace -f -qq --seccomp-bpf -o /dev/null \
 	    -e trace=fsopen -e inject=fsopen:error=ENODEV \
 	    /usr/sbin/modelgated </dev/null >/tmp/no-cgroup.log 2>&1 &'
@@ -290,5 +291,6 @@ killed()
 	soon killed revoked
 	root sh -c 'kill $(cat /run/modelgate/modelgated.pid)' </dev/null
 	soon none 'inject=fsopen'
+	root umount /sys/fs/cgroup
 	sb service modelgated start
 }
