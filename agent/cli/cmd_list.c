@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "mg_esc.h"
 #include "mg_id.h"
 #include "mg_name.h"
 #include "mg_time.h"
@@ -64,11 +65,15 @@ subject(const struct mg_rec *rec, char *out, size_t size)
 	    version);
 }
 
+/* Everything that a person wrote is shown escaped. */
 static void
 line(const char *label, const char *value)
 {
+	char text[4096];
+
+	mg_esc_line(value, text, sizeof(text));
 	if (value[0] != '\0')
-		printf("  %-12s %s\n", label, value);
+		printf("  %-12s %s\n", label, text);
 }
 
 static void
@@ -79,7 +84,7 @@ print_list(const struct mg_rec *rec, const char *label, const char *key)
 
 	v = mg_rec_strv(rec, key, &n);
 	for (i = 0; i < n; i++)
-		printf("  %-12s %s\n", i == 0 ? label : "", v[i]);
+		line(i == 0 ? label : "", v[i]);
 }
 
 static void
@@ -88,12 +93,16 @@ print_command(const struct mg_rec *rec)
 	const char *const *v;
 	size_t n, i;
 
+	char text[4096];
+
 	v = mg_rec_strv(rec, "argv", &n);
 	if (n == 0)
 		return;
 	printf("  %-12s", "command");
-	for (i = 0; i < n; i++)
-		printf(" %s", v[i]);
+	for (i = 0; i < n; i++) {
+		mg_esc_line(v[i], text, sizeof(text));
+		printf(" %s", text);
+	}
 	printf("\n");
 }
 

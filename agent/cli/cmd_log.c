@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "mg_esc.h"
 #include "mg_id.h"
 #include "mg_name.h"
 #include "mg_time.h"
@@ -21,6 +22,16 @@ first(const struct mg_rec *rec, const char *a, const char *b)
 	return s[0] != '\0' ? s : mg_rec_str(rec, b, "");
 }
 
+/* printf() of a value that somebody wrote, escaped. */
+static void
+say(const char *before, const char *value)
+{
+	char text[2048];
+
+	mg_esc_line(value, text, sizeof(text));
+	printf("%s%s", before, text);
+}
+
 /* What happened, in words, after user and subject. */
 static void
 print_event(const struct mg_rec *rec)
@@ -28,11 +39,13 @@ print_event(const struct mg_rec *rec)
 	const char *type = mg_rec_str(rec, "type", "");
 
 	printf("%s", type);
-	if (strcmp(type, "decision") == 0 || strcmp(type, "rejected") == 0)
-		printf(" %s by %s %s", mg_rec_str(rec, "decision", ""),
-		    mg_rec_str(rec, "approver", ""),
-		    first(rec, "note", "text"));
-	else if (strcmp(type, "mfa") == 0)
+	if (strcmp(type, "decision") == 0 || strcmp(type, "rejected") == 0) {
+		printf(" %s by %s", mg_rec_str(rec, "decision", ""),
+		    mg_rec_str(rec, "approver", ""));
+		say(" ",
+		    mg_rec_str(rec,
+			strcmp(type, "decision") == 0 ? "note" : "text", ""));
+	} else if (strcmp(type, "mfa") == 0)
 		printf(" %s", mg_rec_bool(rec, "ok") ? "ok" : "failed");
 	else if (strcmp(type, "exit") == 0)
 		printf(" %s %lld", mg_rec_str(rec, "how", ""),
@@ -45,9 +58,9 @@ print_event(const struct mg_rec *rec)
 		printf(" %s (%s)", mg_rec_str(rec, "state", ""),
 		    mg_rec_str(rec, "why", ""));
 	else if (strcmp(type, "refused") == 0)
-		printf(": %s", mg_rec_str(rec, "text", ""));
+		say(": ", mg_rec_str(rec, "text", ""));
 	else if (strcmp(type, "request") == 0)
-		printf(": %s", mg_rec_str(rec, "reason", ""));
+		say(": ", mg_rec_str(rec, "reason", ""));
 	else if (strcmp(type, "policy") == 0)
 		printf(" %s %s", mg_rec_bool(rec, "ok") ? "loaded" : "refused",
 		    first(rec, "digest", "text"));
