@@ -6,7 +6,8 @@
  * 1. Never a path twice: each part is opened below the descriptor of the
  *    part before it, and checked with fstat on the descriptor that is used.
  * 2. A folder that others can write makes everything below it theirs,
- *    unless it is sticky and the next part belongs to a trusted owner.
+ *    unless it is sticky and the next part belongs to a trusted owner. A
+ *    folder that is asked for itself is never theirs to add to.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,8 +39,9 @@ say(char *why, size_t size, enum mg_err r, const char *fmt, ...)
 	return r;
 }
 
+/* above: a folder on the way to what is asked for. */
 static bool
-is_trusted(const struct stat *st, const struct mg_file_rule *rule)
+is_trusted(const struct stat *st, const struct mg_file_rule *rule, bool above)
 {
 	if (rule->any_owner)
 		return true;
@@ -47,32 +49,32 @@ is_trusted(const struct stat *st, const struct mg_file_rule *rule)
 		return false;
 	if ((st->st_mode & (S_IWGRP | S_IWOTH)) == 0)
 		return true;
-	return S_ISDIR(st->st_mode) &&
-	       (st->st_mode & S_ISVTX) != 0; /* Rule 2 */
+	return above && (st->st_mode & S_ISVTX) != 0; /* Rule 2 */
 }
 
 static enum mg_err
-check_last(const struct stat *st, int flags, const struct mg_file_rule *rule,
-    const char *name, char *why, size_t size)
+check(const struct stat *st, int flags, const struct mg_file_rule *rule,
+    bool above, const char *name, char *why, size_t size)
 {
 	if ((flags & O_DIRECTORY) == 0 && !S_ISREG(st->st_mode))
 		return say(
 		    why, size, MG_ERR_PERM, "'%s' is not a regular file", name);
-	if (!is_trusted(st, rule))
+	if (!is_trusted(st, rule, above))
 		return say(why, size, MG_ERR_PERM,
 		    "'%s' can be changed by others (%s)", name,
 		    st->st_uid != 0 && st->st_uid != rule->owner
 			? "owner"
 			: "group or other write mode");
-	if (rule->no_read && (st->st_mode & (S_IRWXG | S_IRWXO)) != 0)
+	if (rule->no_read && !above && (st->st_mode & (S_IRWXG | S_IRWXO)) != 0)
 		return say(why, size, MG_ERR_PERM,
 		    "'%s' can be read by others (mode must be 0600)", name);
 	return MG_ERR_OK;
 }
 
-enum mg_err
-mg_file_open_at(int dirfd, const char *name, int flags,
-    const struct mg_file_rule *rule, int *fdp, char *why, size_t why_size)
+static enum mg_err
+open_part(int dirfd, const char *name, int flags,
+    const struct mg_file_rule *rule, bool above, int *fdp, char *why,
+    size_t why_size)
 {
 	struct stat st;
 	enum mg_err r;
@@ -91,7 +93,7 @@ mg_file_open_at(int dirfd, const char *name, int flags,
 		r = say(why, why_size, MG_ERR_SYS, "cannot stat '%s': %s", name,
 		    strerror(errno));
 	else
-		r = check_last(&st, flags, rule, name, why, why_size);
+		r = check(&st, flags, rule, above, name, why, why_size);
 	if (r != MG_ERR_OK) {
 		close(fd);
 		return r;
@@ -100,18 +102,23 @@ mg_file_open_at(int dirfd, const char *name, int flags,
 	return MG_ERR_OK;
 }
 
+enum mg_err
+mg_file_open_at(int dirfd, const char *name, int flags,
+    const struct mg_file_rule *rule, int *fdp, char *why, size_t why_size)
+{
+	return open_part(dirfd, name, flags, rule, false, fdp, why, why_size);
+}
+
 /* The folder below dir called name, checked; closes dir. */
 static enum mg_err
 step(int *dirp, const char *name, const struct mg_file_rule *rule, char *why,
     size_t size)
 {
-	struct mg_file_rule folder = *rule;
 	enum mg_err r;
 	int next;
 
-	folder.no_read = false;
-	r = mg_file_open_at(
-	    *dirp, name, O_DIRECTORY | O_PATH, &folder, &next, why, size);
+	r = open_part(
+	    *dirp, name, O_DIRECTORY | O_PATH, rule, true, &next, why, size);
 	close(*dirp);
 	*dirp = next;
 	return r;

@@ -21,12 +21,12 @@ struct mg_file_rule {
 };
 
 /*
- * Opens path for reading: absolute, no symbolic link as last part,
- * a regular file (or a folder with O_DIRECTORY in flags), owned by root or
- * rule->owner and writable by nobody else; the same for every folder above
- * (a sticky folder may be writable by others). Returns the descriptor in
- * *fdp (-1 on failure); why (may be NULL) says what is wrong, naming the
- * part of the path.
+ * Opens path for reading: absolute, without "..", none of its parts a
+ * symbolic link; a regular file (or a folder with O_DIRECTORY in flags),
+ * owned by root or rule->owner and writable by nobody else; the same for
+ * every folder above (which may be writable by others if it is sticky). Returns
+ * the descriptor in *fdp (-1 on failure); why (may be NULL) says what is wrong,
+ * naming the part of the path.
  */
 enum mg_err mg_file_open(const char *path, int flags,
     const struct mg_file_rule *rule, int *fdp, char *why,
