@@ -98,26 +98,87 @@ check_agent(struct doctor *d)
 		    d->link, "ssh to the hub by hand; compare its host key");
 }
 
-/* Whether a PAM stack has a line of that type that requires the module. */
+/* A stack and those that it includes, to a fixed depth. */
+#define INCLUDES_MAX 16
+
+struct stack {
+	char names[INCLUDES_MAX][64];
+	size_t n;
+};
+
+static void
+add_stack(struct stack *st, const char *name, size_t len)
+{
+	size_t i;
+
+	if (st->n == INCLUDES_MAX || len == 0 || len >= sizeof(st->names[0]) ||
+	    memchr(name, '/', len) != NULL)
+		return;
+	for (i = 0; i < st->n; i++)
+		if (strlen(st->names[i]) == len &&
+		    memcmp(st->names[i], name, len) == 0)
+			return;
+	memcpy(st->names[st->n], name, len);
+	st->names[st->n++][len] = '\0';
+}
+
+/* The word of s that begins behind its first n words. */
+static const char *
+word(const char *s, unsigned n, size_t *lenp)
+{
+	s += strspn(s, " \t");
+	for (; n > 0; n--) {
+		s += strcspn(s, " \t\n");
+		s += strspn(s, " \t");
+	}
+	*lenp = strcspn(s, " \t\n");
+	return s;
+}
+
+/* One line: an include is remembered; true when it gates type. */
+static bool
+line_gates(struct stack *st, const char *line, const char *type)
+{
+	const char *first, *control, *name;
+	size_t n, nc, nn;
+
+	first = word(line, 0, &n);
+	if (n == 8 && memcmp(first, "@include", 8) == 0) {
+		name = word(line, 1, &nn);
+		add_stack(st, name, nn);
+		return false;
+	}
+	if (n != strlen(type) || memcmp(first, type, n) != 0)
+		return false;
+	control = word(line, 1, &nc);
+	name = word(line, 2, &nn);
+	if ((nc == 7 && memcmp(control, "include", 7) == 0) ||
+	    (nc == 8 && memcmp(control, "substack", 8) == 0))
+		add_stack(st, name, nn);
+	return nn == 16 && memcmp(name, "pam_modelgate.so", 16) == 0 &&
+	       ((nc == 8 && memcmp(control, "required", 8) == 0) ||
+		   (nc == 9 && memcmp(control, "requisite", 9) == 0));
+}
+
+/* Whether a service's stack has a line of that type that must pass us. */
 static bool
 stack_has(const char *service, const char *type)
 {
-	char path[256], line[1024], *p;
+	struct stack st = {.n = 0};
+	char path[256], line[1024];
 	bool found = false;
+	size_t i;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/etc/pam.d/%s", service);
-	if ((f = fopen(path, "re")) == NULL)
-		return false;
-	while (!found && fgets(line, sizeof(line), f) != NULL) {
-		p = line + strspn(line, " \t");
-		if (strncmp(p, type, strlen(type)) != 0)
+	add_stack(&st, service, strlen(service));
+	for (i = 0; i < st.n && !found; i++) {
+		snprintf(path, sizeof(path), "/etc/pam.d/%s", st.names[i]);
+		if ((f = fopen(path, "re")) == NULL)
 			continue;
-		found = strstr(p, "pam_modelgate.so") != NULL &&
-			(strstr(p, "required") != NULL ||
-			    strstr(p, "requisite") != NULL);
+		while (!found && fgets(line, sizeof(line), f) != NULL)
+			found = line_gates(&st, line, type);
+		fclose(f);
 	}
-	fclose(f);
 	return found;
 }
 

@@ -102,3 +102,53 @@ none() { ! pgrep -f "$1" >/dev/null; }
 
 # The ledger's lines of a type, as JSON.
 ledger() { root modelgate log --json --type "$1" </dev/null; }
+
+# ---- the people of the story --------------------------------------------------
+
+# with_code USER COMMAND: on a terminal through sshd; answers what asks for a
+# code with the person's next one.
+with_code()
+{
+	local code
+	code=$(sb totp "$1")
+	USER_NAME=$1 USER_COMMAND=$2 CODE=$code TOP=$top expect -f - <<'END'
+set timeout 60
+log_user 0
+spawn -noecho $env(TOP)/scripts/sandbox ssh -tt $env(USER_NAME) $env(USER_COMMAND)
+log_user 1
+expect {
+	-ex "Verification code:" { send "$env(CODE)\r"; exp_continue }
+	timeout { puts "with_code: nothing happens"; exit 99 }
+	eof {}
+}
+exit [lindex [wait] 3]
+END
+}
+
+# approve WHO CODE [NOTE...]; deny WHO CODE NOTE...
+approve() { as "$1" "modelgate approve $2 --yes -m '${*:3}'"; }
+deny() { as "$1" "modelgate deny $2 --yes -m '${*:3}'"; }
+
+# The code of the newest request that waits, once there is one.
+waiting() { root modelgate requests --all --json </dev/null | jq -r '.[0].id // empty'; }
+is_waiting() { [ -n "$(waiting)" ]; }
+wait_for_request() { soon is_waiting && waiting; }
+
+# state ID: of a request; is_state ID WORD.
+state() { root modelgate status "$1" --json </dev/null | jq -r '.[0].state'; }
+is_state() { [ "$(state "$1")" = "$2" ]; }
+
+# pipeline OPERATION MODEL@VERSION: ci-deploy asks and waits, in the
+# background; what it says is in $BATS_TEST_TMPDIR/pipeline, its status in
+# $BATS_TEST_TMPDIR/status.
+pipeline()
+{
+	{
+		local s=0
+		as ci-deploy "modelgate run $1 $2 --reason nightly" >"$BATS_TEST_TMPDIR/pipeline" 2>&1 </dev/null || s=$?
+		echo "$s" >"$BATS_TEST_TMPDIR/status"
+	} 3>&- &
+}
+pipeline_ended() { [ -s "$BATS_TEST_TMPDIR/status" ]; }
+
+serving() { root readlink /srv/serve/receipt-ocr/current </dev/null; }

@@ -33,6 +33,7 @@ run-as = mlserve
 
 [rule test-runs]
 operation = sh, show, missing, not-executable
+uses = unlimited
 role = ml-engineer
 lasts = 1h
 
