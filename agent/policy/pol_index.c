@@ -671,15 +671,27 @@ visit_all(const struct pol_facts *f, const struct pol_op *op, pol_visit_fn fn,
 		fn(arg, pol_rule(f->p, ((uint32_t *)op->rules.v)[i]));
 }
 
+static void
+visit_leaf(const struct pol_facts *f, const struct pol_inode *leaf,
+    pol_visit_fn fn, void *arg)
+{
+	const uint32_t *ids =
+	    (const uint32_t *)f->p->index.pool.v + leaf->first;
+	uint32_t i;
+
+	fetch_rules(f->p, ids, leaf->n);
+	for (i = 0; i < leaf->n; i++)
+		fn(arg, pol_rule(f->p, ids[i]));
+}
+
 void
 pol_index_visit(const struct pol_facts *f, const struct pol_op *op,
     pol_visit_fn fn, void *arg)
 {
 	const struct pol_index *ix = &f->p->index;
 	const struct pol_inode *node;
-	const uint32_t *ids;
 	struct walk w;
-	uint32_t i, id;
+	uint32_t id;
 
 	w.f = f;
 	w.n = 0;
@@ -688,10 +700,8 @@ pol_index_visit(const struct pol_facts *f, const struct pol_op *op,
 	while (w.n > 0 && !w.overflow) {
 		id = w.stack[--w.n];
 		node = pol_inode(ix, id);
-		ids = (const uint32_t *)ix->pool.v + node->first;
-		fetch_rules(f->p, ids, node->n);
-		for (i = 0; i < node->n; i++)
-			fn(arg, pol_rule(f->p, ids[i]));
+		if (node->n > 0)
+			visit_leaf(f, node, fn, arg);
 		if (node->dim != POL_DIM_NONE)
 			push_children(&w, id, node);
 	}
