@@ -37,7 +37,7 @@ ns()
 	    --mount-proc)
 
 	[ "$EUID" -eq 0 ] || unshare+=(-r)
-	export B BATS_TEST_TMPDIR MG_TEST=$1
+	export B BATS_TEST_TMPDIR BATS_TEST_DIRNAME MG_TEST=$1
 	# shellcheck disable=SC2016
 	"${unshare[@]}" bash -euc '
 		. "$0"
@@ -51,11 +51,15 @@ inside()
 {
 	mount -t tmpfs -o mode=755 none /run
 	mount -t tmpfs -o mode=755 none /var/lib
+	cp -a /etc/pam.d /run/pam.d.system
 	mount -t tmpfs -o mode=755 none /etc/pam.d
 	mkdir -p /run/modelgate /var/lib/modelgate
 	mkdir -m 700 /var/lib/modelgate/otp
 	printf 'auth required %s\naccount required pam_permit.so\n' \
 	    "$B/pam_modelgate_totp.so" >/etc/pam.d/modelgate
+	# Nothing else can be written, whatever a test does.
+	mount --bind "$BATS_TEST_TMPDIR" "$BATS_TEST_TMPDIR"
+	mount -o remount,bind,ro /
 	T=$(mktemp -d "$BATS_TEST_TMPDIR/ns.XXXXXX")
 	LOG=$T/agent.log
 }
@@ -68,6 +72,15 @@ service()
 	for kind in auth account session; do
 		echo "$kind required $B/pam_modelgate.so $*"
 	done >"/etc/pam.d/$name"
+}
+
+# stack NAME: the shipped example as service NAME, among the system's files.
+stack()
+{
+	cp /run/pam.d.system/* /etc/pam.d/
+	sed "s|pam_modelgate.so|$B/pam_modelgate.so|
+	    s|pam_modelgate_totp.so|$B/pam_modelgate_totp.so|" \
+	    "$BATS_TEST_DIRNAME/../../config/pam.d/$1" >"/etc/pam.d/$1"
 }
 
 # agent STEP...: plays the agent; its log is $LOG.

@@ -437,10 +437,9 @@ operation='root-shell' tty='pts/3' rhost='' auth_info='' key_type=''"
 	[ "$EUID" -eq 0 ] || skip "needs root to be somebody else"
 	run ns 'service s rescue=bob
 		chown nobody /run/modelgate
-		chmod 711 "$BATS_TEST_TMPDIR" "$T" "${BATS_TEST_TMPDIR%/*}" "${BATS_TEST_TMPDIR%/*/*}"
-		mkdir -m 777 "$T/w"; LOG=$T/w/log
-		cp "$B/pam/fakeagent" "$T/w/"
-		setpriv --reuid nobody --clear-groups "$T/w/fakeagent" "$LOG" accept get "done welcome"
+		mkdir -m 777 /run/w; LOG=/run/w/log
+		cp "$B/pam/fakeagent" /run/w/
+		setpriv --reuid nobody --clear-groups /run/w/fakeagent "$LOG" accept get "done welcome"
 		drive s alice account; cat "$LOG"; kill "$(cat "$LOG.pid")"'
 	has "account=9"
 	hasnt welcome
