@@ -363,6 +363,18 @@ be32(const uint8_t *p)
 	       ((uint32_t)p[2] << 8) | p[3];
 }
 
+/* Copies s to *pp and moves that behind it. */
+static char *
+put_copy(char **pp, const char *s)
+{
+	size_t n = strlen(s) + 1;
+	char *p = *pp;
+
+	memcpy(p, s, n);
+	*pp += n;
+	return p;
+}
+
 /* The frame's bytes are gone with the next message: keep copies. */
 static bool
 keep_spec(struct run *run)
@@ -378,16 +390,11 @@ keep_spec(struct run *run)
 	total += strlen(s->cwd) + 1;
 	if ((run->text = p = malloc(total)) == NULL)
 		return false;
-	for (i = 0; i < s->argv_n; i++) {
-		run->argv[i] = p;
-		p = stpcpy(p, s->argv[i]) + 1;
-	}
-	for (i = 0; i < s->env_n; i++) {
-		run->envp[i] = p;
-		p = stpcpy(p, s->env[i]) + 1;
-	}
-	memcpy(p, s->cwd, strlen(s->cwd) + 1);
-	s->cwd = p;
+	for (i = 0; i < s->argv_n; i++)
+		run->argv[i] = put_copy(&p, s->argv[i]);
+	for (i = 0; i < s->env_n; i++)
+		run->envp[i] = put_copy(&p, s->env[i]);
+	s->cwd = put_copy(&p, s->cwd);
 	run->ngids = s->gids_len / 4;
 	if (s->gids_len % 4 != 0 || run->ngids > GIDS_MAX)
 		return false;
