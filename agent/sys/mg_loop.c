@@ -5,6 +5,8 @@
  * Rules
  * 1. A watch deleted while its round is dispatched is freed only after the
  *    round: later events of the same round may still name it.
+ * 2. A round runs no more timers than were set when it began: one that
+ *    sets itself again for now must not keep descriptors waiting.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -193,8 +195,11 @@ run_timers(struct mg_loop *loop)
 {
 	int64_t now = mg_time_boot_ms();
 	struct mg_timer *t;
+	size_t left;
 
-	while (loop->n > 0 && (t = loop->heap[1])->at_ms <= now) {
+	for (left = loop->n; left > 0 && loop->n > 0; left--) { /* Rule 2 */
+		if ((t = loop->heap[1])->at_ms > now)
+			break;
 		mg_timer_clear(loop, t);
 		t->fn(t->arg);
 	}
