@@ -32,6 +32,7 @@
 
 #define WINDOW ((uint64_t)16 << 20) /* bytes mapped at a time */
 #define AHEAD 2			    /* windows */
+#define STEP ((uint64_t)256 << 10)  /* read ahead at a time */
 #define SMALL ((uint64_t)64 << 10)  /* read rather than map up to here */
 #define STACK_BYTES ((size_t)512 << 10)
 #define PROGRESS_MS 100
@@ -198,7 +199,10 @@ prefetch(const struct mg_hash_piece *p, int fd, uint64_t off, uint64_t n)
 		return;
 	if (n > p->end - off)
 		n = p->end - off;
-	(void)posix_fadvise(fd, (off_t)off, (off_t)n, POSIX_FADV_WILLNEED);
+	/* One call reads no more than the device takes at a time. */
+	for (n += off; off < n; off += STEP)
+		(void)posix_fadvise(
+		    fd, (off_t)off, (off_t)STEP, POSIX_FADV_WILLNEED);
 }
 
 static enum mg_err
