@@ -38,6 +38,7 @@
  *	pol_quorum.c	who fills which slot
  *	pol_given.c	a question in words
  *	pol_test.c	[test]
+ *	pol_survey.c	who can, what can
  *	pol_near.c	which rules nearly apply, for explanations
  *	policy.c	small answers
  */
@@ -101,6 +102,13 @@ uint32_t pol_map_find_hashed(
 uint32_t pol_map_add(
     struct pol_map *m, struct pol_arena *a, const char *s, size_t n);
 void pol_map_fini(struct pol_map *m);
+
+/*
+ * 64 bits of a text without its blanks; sums of such are hashes of sets.
+ * For comparing two policies, not against somebody who looks for equal ones.
+ */
+uint64_t pol_hash64(const char *s, size_t n);
+uint64_t pol_mix64(uint64_t h);
 
 /* A growing array of anything. */
 struct pol_vec {
@@ -275,6 +283,7 @@ bool pol_label(struct pol_load *ld, const char *s, size_t n, size_t off);
  * POL_SEL_NOT (or 0) | number of terms, then the terms' atoms.
  */
 struct pol_sel {
+	uint64_t hash; /* of what it says, whatever the order of items */
 	uint32_t nwords;
 	uint32_t npos; /* items that do not exclude */
 	uint32_t w[];
@@ -477,6 +486,7 @@ struct pol_window {
 
 struct pol_times {
 	const char *text; /* as it is written */
+	uint64_t hash;
 	uint32_t n, npos;
 	struct pol_window v[];
 };
@@ -758,6 +768,11 @@ struct pol_facts {
 	uint32_t nuser, nmodel, nhost;
 	bool has_from;
 	struct pol_addr from;
+	/* A survey: these conditions are not settled, but assumed. */
+	unsigned open; /* enum pol_cond */
+	bool assume_all, is_survey;
+	const uint64_t *assume; /* pol_cond_mark()s that hold */
+	size_t nassume;
 	uint32_t host[POL_HOST_ATOMS_MAX];
 	uint32_t model_buf[POL_MODEL_ATOMS_MAX];
 };
@@ -788,6 +803,13 @@ enum pol_cond {
 unsigned pol_match(
     const struct pol_facts *f, const struct pol_rule *r, bool is_all);
 bool pol_model_sel_match(const struct pol_facts *f, const struct pol_sel *sel);
+
+/*
+ * A hash of what the rule says for the condition, 0 when it says nothing;
+ * and one that differs from those of other conditions.
+ */
+uint64_t pol_cond_key(const struct pol_rule *r, enum pol_cond cond);
+uint64_t pol_cond_mark(const struct pol_rule *r, enum pol_cond cond);
 
 /* Calls fn for a superset of the rules that apply; some perhaps twice. */
 typedef void (*pol_visit_fn)(void *arg, const struct pol_rule *r);
@@ -888,6 +910,49 @@ void pol_say_verdict(struct pol_words *w, const struct mg_verdict *v,
     const struct mg_quorum *q, bool has_approved);
 
 /* ---- pol_decide.c ---- */
+
+/* What the n rules come to, if f is all that holds. */
+void pol_decide_among(const struct pol_facts *f, uint32_t op,
+    const struct pol_rule *const *rules, size_t n, struct mg_verdict *v);
+
+/* ---- pol_survey.c ---- */
+
+/*
+ * Answers to questions that leave things open: "who can deploy?" without a
+ * host, a time, a model. Each way to be allowed is a row, with the
+ * circumstances that it takes.
+ */
+
+/* Rules by whom they are about. */
+struct pol_survey {
+	const struct mg_policy *p;
+	struct pol_vec *by_role, *by_atom; /* of uint32_t, rules */
+	struct pol_vec open;
+	struct pol_vec found; /* const struct pol_rule * */
+	uint8_t *seen;	      /* by rule */
+};
+
+#define POL_ROW_TEXT 512
+
+struct pol_row {
+	struct mg_verdict v;
+	const struct pol_rule *rule; /* that allows it */
+	char needs[POL_ROW_TEXT];    /* "mfa, 1 a"; empty: nothing */
+	char when[POL_ROW_TEXT];     /* "on env:production"; empty: always */
+	char but[POL_ROW_TEXT];	     /* what forbids or adds in between */
+};
+
+typedef void (*pol_row_fn)(void *arg, const struct pol_row *row);
+
+/* false: out of memory. */
+bool pol_survey_init(struct pol_survey *s, const struct mg_policy *p);
+void pol_survey_fini(struct pol_survey *s);
+/*
+ * Calls fn for each way in which ask's user may do ask's operation, the
+ * conditions in open not being settled. false: out of memory.
+ */
+bool pol_survey_user(struct pol_survey *s, const struct mg_ask *ask,
+    unsigned open, pol_row_fn fn, void *arg);
 
 /* ---- pol_near.c ---- */
 

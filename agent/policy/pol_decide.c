@@ -185,7 +185,7 @@ check_demand(struct sum *sum, const struct pol_rule *r)
 	struct pol_words none = {0};
 	enum mg_why why;
 
-	if (!pol_demand_is_hard(r->demand) ||
+	if (sum->f->is_survey || !pol_demand_is_hard(r->demand) ||
 	    pol_demand_met(sum->f, r, &why, &none))
 		return;
 	if (sum->unmet == NULL || r < sum->unmet)
@@ -238,6 +238,7 @@ static void
 set_denied(struct mg_verdict *v, enum mg_why why)
 {
 	memset(v, 0, offsetof(struct mg_verdict, remedy) + 1);
+	v->is_flat = true;
 	v->why = why;
 }
 
@@ -377,10 +378,11 @@ finish(struct sum *sum, uint32_t op)
 		deny_by_rule(sum);
 	} else if (!sum->allowed) {
 		set_denied(v, MG_WHY_NO_RULE);
-		advise(f, op, v);
+		if (!f->is_survey)
+			advise(f, op, v);
 	} else if (sum->overflow) { /* Rule 3 */
 		deny_overflow(sum);
-	} else if (pol_is_separated(f, op, &w)) {
+	} else if (!f->is_survey && pol_is_separated(f, op, &w)) {
 		memset(v, 0, offsetof(struct mg_verdict, remedy));
 		v->why = MG_WHY_SEPARATION;
 	} else if (sum->unmet != NULL) {
@@ -419,4 +421,18 @@ mg_policy_decide(
 	pol_facts_init(&f, p, ask);
 	pol_index_visit(&f, op, apply, &sum);
 	finish(&sum, id);
+}
+
+void
+pol_decide_among(const struct pol_facts *f, uint32_t op,
+    const struct pol_rule *const *rules, size_t n, struct mg_verdict *v)
+{
+	struct sum sum = {.v = v, .f = f, .nways = 1};
+	size_t i;
+
+	memset(v, 0, offsetof(struct mg_verdict, remedy) + 1);
+	v->is_flat = true;
+	for (i = 0; i < n; i++)
+		apply(&sum, rules[i]);
+	finish(&sum, op);
 }

@@ -28,15 +28,6 @@
 /* ---- the tree's hash: (node, atom) to node ---- */
 
 static uint64_t
-mix(uint64_t x)
-{
-	x ^= x >> 33;
-	x *= UINT64_C(0xff51afd7ed558ccd);
-	x ^= x >> 33;
-	return x;
-}
-
-static uint64_t
 edge_key(uint32_t node, uint32_t atom)
 {
 	return (uint64_t)(node + 1) << 32 | atom;
@@ -47,7 +38,8 @@ edge_fetch(const struct pol_edges *ix, uint32_t node, uint32_t atom)
 {
 	if (ix->mask != 0)
 		__builtin_prefetch(
-		    &ix->edge[(uint32_t)mix(edge_key(node, atom)) & ix->mask]);
+		    &ix->edge[(uint32_t)pol_mix64(edge_key(node, atom)) &
+			      ix->mask]);
 }
 
 static uint32_t
@@ -58,7 +50,7 @@ edge_find(const struct pol_edges *ix, uint32_t node, uint32_t atom)
 
 	if (ix->mask == 0)
 		return POL_NONE;
-	for (at = (uint32_t)mix(key) & ix->mask; ix->edge[at].key != 0;
+	for (at = (uint32_t)pol_mix64(key) & ix->mask; ix->edge[at].key != 0;
 	     at = (at + 1) & ix->mask)
 		if (ix->edge[at].key == key)
 			return ix->edge[at].child;
@@ -79,7 +71,7 @@ edges_grow(struct pol_edges *ix)
 	for (i = 0; i < n; i++) {
 		if (old[i].key == 0)
 			continue;
-		at = (uint32_t)mix(old[i].key) & ix->mask;
+		at = (uint32_t)pol_mix64(old[i].key) & ix->mask;
 		while (e[at].key != 0)
 			at = (at + 1) & ix->mask;
 		e[at] = old[i];
@@ -95,7 +87,7 @@ edge_add(struct pol_edges *ix, uint32_t node, uint32_t atom, uint32_t child)
 
 	if (2 * (ix->nedges + 1) > ix->mask && !edges_grow(ix))
 		return false;
-	at = (uint32_t)mix(edge_key(node, atom)) & ix->mask;
+	at = (uint32_t)pol_mix64(edge_key(node, atom)) & ix->mask;
 	while (ix->edge[at].key != 0)
 		at = (at + 1) & ix->mask;
 	ix->edge[at].key = edge_key(node, atom);

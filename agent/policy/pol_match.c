@@ -45,6 +45,9 @@ pol_facts_init(
 	f->p = p;
 	f->ask = ask;
 	f->nhost = 0;
+	f->open = 0;
+	f->is_survey = f->assume_all = false;
+	f->nassume = 0;
 	pol_roles_of(p, ask->people, ask->user, ask->now_ms, &f->roles);
 	u = pol_map_find(&p->users, ask->user, strlen(ask->user));
 	if (u != POL_NONE)
@@ -258,6 +261,65 @@ cond_match(
 	return false;
 }
 
+static uint64_t
+sel_key(const struct pol_sel *sel)
+{
+	return sel == NULL ? 0 : sel->hash;
+}
+
+uint64_t
+pol_cond_key(const struct pol_rule *r, enum pol_cond cond)
+{
+	switch (cond) {
+	case POL_COND_USER:
+		return sel_key(r->user);
+	case POL_COND_ROLE:
+		return sel_key(r->role);
+	case POL_COND_TIME:
+		return r->time == NULL ? 0 : r->time->hash;
+	case POL_COND_FROM:
+		return r->from == NULL ? 0 : r->from->hash;
+	case POL_COND_WHEN:
+		return sel_key(r->when);
+	case POL_COND_HOST:
+		return sel_key(r->host);
+	case POL_COND_VERSION:
+		return sel_key(r->version);
+	case POL_COND_MODEL:
+		return sel_key(r->model);
+	case POL_COND_CREATOR:
+		return r->creator;
+	case POL_COND_STAGES:
+		return r->stages == POL_STAGES_ANY ? 0 : 1;
+	}
+	return 0;
+}
+
+/* Keys of different conditions are different, too. */
+uint64_t
+pol_cond_mark(const struct pol_rule *r, enum pol_cond cond)
+{
+	uint64_t key = pol_cond_key(r, cond);
+
+	return key == 0 ? 0 : pol_mix64(key + (uint64_t)cond);
+}
+
+/* In a survey: whether an open condition is assumed to hold. */
+static bool
+is_assumed(
+    const struct pol_facts *f, const struct pol_rule *r, enum pol_cond cond)
+{
+	uint64_t key;
+	size_t i;
+
+	if (f->assume_all || (key = pol_cond_mark(r, cond)) == 0)
+		return true;
+	for (i = 0; i < f->nassume; i++)
+		if (f->assume[i] == key)
+			return true;
+	return false;
+}
+
 unsigned
 pol_match(const struct pol_facts *f, const struct pol_rule *r, bool is_all)
 {
@@ -270,7 +332,8 @@ pol_match(const struct pol_facts *f, const struct pol_rule *r, bool is_all)
 	size_t i;
 
 	for (i = 0; i < POL_CONDS && (is_all || missing == 0); i++)
-		if (!cond_match(f, r, order[i]))
+		if ((f->open & order[i]) != 0 ? !is_assumed(f, r, order[i])
+					      : !cond_match(f, r, order[i]))
 			missing |= order[i];
 	return missing;
 }

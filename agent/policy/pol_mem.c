@@ -105,6 +105,28 @@ pol_hash(uint32_t h, const char *s, size_t n)
 	return h;
 }
 
+uint64_t
+pol_mix64(uint64_t h)
+{
+	h ^= h >> 33;
+	h *= UINT64_C(0xff51afd7ed558ccd);
+	h ^= h >> 33;
+	h *= UINT64_C(0xc4ceb9fe1a85ec53);
+	return h ^ (h >> 33);
+}
+
+uint64_t
+pol_hash64(const char *s, size_t n)
+{
+	uint64_t h = UINT64_C(14695981039346656037);
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (s[i] != ' ' && s[i] != '\t')
+			h = (h ^ (unsigned char)s[i]) * UINT64_C(1099511628211);
+	return pol_mix64(h);
+}
+
 /* Spreads FNV's weak low bits. */
 static uint32_t
 slot_of(const struct pol_map *m, uint32_t hash)

@@ -133,6 +133,7 @@ pol_nets_parse(struct pol_load *ld)
 	struct pol_nets *nets;
 	struct pol_net v[POL_ITEMS_MAX];
 	uint32_t n = 0, npos = 0;
+	uint64_t hash = 1;
 	struct pol_iter it;
 	bool ok = true, local = false, not_local = false;
 
@@ -142,6 +143,7 @@ pol_nets_parse(struct pol_load *ld)
 	while (pol_iter_next(ld, &it)) {
 		bool neg = it.s[0] == '!';
 
+		hash += pol_hash64(it.s, it.len);
 		if (it.len - neg == 5 && memcmp(it.s + neg, "local", 5) == 0) {
 			ok = may_be_local(ld) && ok;
 			local = local || !neg;
@@ -161,6 +163,7 @@ pol_nets_parse(struct pol_load *ld)
 	if (nets == NULL || (nets->text = pol_strndup(&ld->p->mem,
 				 ld->ln->value, strlen(ld->ln->value))) == NULL)
 		return pol_oom(ld);
+	nets->hash = hash;
 	nets->local = local;
 	nets->not_local = not_local;
 	nets->n = n;

@@ -144,11 +144,15 @@ roles_from(struct pol_load *ld, enum pol_level level)
 {
 	uint32_t role, n = 0, w[2 * POL_LEVEL_MANAGE];
 	struct pol_sel *sel;
+	const struct pol_sym *name;
+	uint64_t hash = 1;
 	enum pol_level l;
 
 	for (l = level; l <= POL_LEVEL_MANAGE; l++) {
 		if ((role = role_of(ld, l, false)) == POL_NONE)
 			continue;
+		name = &ld->p->roles.v[role];
+		hash += pol_mix64(pol_hash64(name->s, name->len));
 		w[n++] = 1;
 		w[n++] = ld->p->role_rank[role];
 	}
@@ -157,6 +161,7 @@ roles_from(struct pol_load *ld, enum pol_level level)
 	sel = pol_alloc(&ld->p->mem, sizeof(*sel) + n * sizeof(w[0]));
 	if (sel == NULL)
 		return pol_oom(ld);
+	sel->hash = hash;
 	sel->nwords = n;
 	sel->npos = n / 2;
 	memcpy(sel->w, w, n * sizeof(w[0]));

@@ -290,15 +290,20 @@ pol_times_parse(struct pol_load *ld, bool wide)
 	struct pol_window v[POL_WINDOWS_MAX];
 	struct pol_times *times;
 	uint32_t n = 0, npos = 0;
+	uint64_t hash;
 	struct pol_iter it;
 	bool ok = true;
 
 	if ((shared = pol_shared_get(ld, kind, ld->ln->value)) != NULL)
 		return shared;
+	hash = ld->p->zone_name == NULL
+		   ? 1
+		   : pol_hash64(ld->p->zone_name, strlen(ld->p->zone_name));
 	pol_iter_init(&it, ld->ln->value);
 	while (pol_iter_next(ld, &it)) {
 		bool neg = it.s[0] == '!';
 
+		hash += pol_hash64(it.s, it.len);
 		if (n == POL_WINDOWS_MAX) {
 			pol_err(ld, it.off, "more than %d windows",
 			    POL_WINDOWS_MAX);
@@ -318,6 +323,7 @@ pol_times_parse(struct pol_load *ld, bool wide)
 	    (times->text = pol_strndup(
 		 &ld->p->mem, ld->ln->value, strlen(ld->ln->value))) == NULL)
 		return pol_oom(ld);
+	times->hash = hash;
 	times->n = n;
 	times->npos = npos;
 	memcpy(times->v, v, n * sizeof(v[0]));

@@ -171,6 +171,7 @@ pol_shared_put(struct pol_load *ld, char kind, const char *text, const void *v)
 struct words {
 	uint32_t w[POL_ITEMS_MAX * 2 + POL_TERMS_MAX];
 	uint32_t n, npos;
+	uint64_t hash;
 };
 
 /* One item of a selecting list: terms joined by '&', perhaps excluded. */
@@ -181,6 +182,7 @@ put_item(struct pol_load *ld, const struct pol_iter *it, struct words *out,
 	const char *s = it->s, *amp, *term;
 	size_t left = it->len, off = it->off, n, at;
 	uint32_t *head = &out->w[out->n++], id;
+	uint64_t terms = 0;
 
 	*head = 0;
 	if (*s == '!') {
@@ -205,9 +207,12 @@ put_item(struct pol_load *ld, const struct pol_iter *it, struct words *out,
 		if (id == POL_NONE)
 			return false;
 		out->w[out->n++] = id;
+		terms += pol_hash64(term, n);
 		(*head)++;
-		if (amp == NULL)
+		if (amp == NULL) {
+			out->hash += pol_mix64(terms ^ (*head >> 31));
 			return true;
+		}
 		off += (size_t)(amp + 1 - s);
 		left -= (size_t)(amp + 1 - s);
 		s = amp + 1;
@@ -226,6 +231,7 @@ pol_sel_parse(struct pol_load *ld, char kind,
 	if ((shared = pol_shared_get(ld, kind, ld->ln->value)) != NULL)
 		return shared;
 	out.n = out.npos = 0;
+	out.hash = 1;
 	pol_iter_init(&it, ld->ln->value);
 	while (pol_iter_next(ld, &it))
 		if (out.n == sizeof(out.w) / sizeof(out.w[0]) ||
@@ -236,6 +242,7 @@ pol_sel_parse(struct pol_load *ld, char kind,
 	sel = pol_alloc(&ld->p->mem, sizeof(*sel) + out.n * sizeof(out.w[0]));
 	if (sel == NULL)
 		return pol_oom(ld);
+	sel->hash = out.hash;
 	sel->nwords = out.n;
 	sel->npos = out.npos;
 	memcpy(sel->w, out.w, out.n * sizeof(out.w[0]));

@@ -21,6 +21,11 @@ static const struct {
     {"explain", pcli_explain,
 	"USER OPERATION [MODEL[@VERSION]] [on LABELS] [at TIME] [from ADDR]",
 	"say what the answer is, and why"},
+    {"who-can", pcli_who_can, "[OPERATION [MODEL[@VERSION]]] [on LABELS]",
+	"list everybody who may do it"},
+    {"what-can", pcli_what_can, "USER [MODEL[@VERSION]] [on LABELS]",
+	"list everything that somebody may do"},
+    {"fmt", pcli_fmt, "[-w] [--check] FILE|DIR...", "write files in one form"},
     {"digest", pcli_digest, "[DIR]", "print what approvals name"},
 };
 

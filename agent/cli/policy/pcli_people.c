@@ -9,36 +9,43 @@
 
 /* A user or a group whose answer is kept. */
 struct known {
-	char *name;
+	const char *name;
 	bool exists, asked, is_told;
 	uid_t uid;
 	char **v; /* groups of a user, members of a group */
 	size_t n;
 };
 
+/* Names and what is known of each. */
+struct table {
+	struct pol_map names;
+	struct pol_vec v; /* struct known */
+};
+
 struct pcli_people {
 	struct mg_people view;
-	struct known *users, *groups;
-	size_t nusers, ngroups;
+	struct pol_arena mem;
+	struct table users, groups;
 	bool only; /* what the options said */
 };
 
 static struct known *
-find(struct known **vp, size_t *np, const char *name)
+find(struct pcli_people *pp, struct table *t, const char *name)
 {
-	struct known *v;
-	size_t i;
+	struct known *k = pol_vec_add(&t->v, sizeof(*k));
+	uint32_t i;
 
-	for (i = 0; i < *np; i++)
-		if (strcmp((*vp)[i].name, name) == 0)
-			return &(*vp)[i];
-	if ((v = reallocarray(*vp, *np + 1, sizeof(*v))) == NULL)
+	if (k == NULL)
 		return NULL;
-	*vp = v;
-	memset(&v[*np], 0, sizeof(*v));
-	if ((v[*np].name = strdup(name)) == NULL)
+	t->v.n--; /* it counts once the name has its number */
+	i = pol_map_add(&t->names, &pp->mem, name, strlen(name));
+	if (i == POL_NONE)
 		return NULL;
-	return &v[(*np)++];
+	if (i < t->v.n)
+		return (struct known *)t->v.v + i;
+	k->name = t->names.v[i].s;
+	t->v.n++;
+	return k;
 }
 
 static void
@@ -74,7 +81,7 @@ ask_groups(struct known *user, const struct passwd *pw)
 static struct known *
 user_of(struct pcli_people *pp, const char *name)
 {
-	struct known *k = find(&pp->users, &pp->nusers, name);
+	struct known *k = find(pp, &pp->users, name);
 	struct passwd *pw;
 
 	if (k == NULL || k->asked)
@@ -91,7 +98,7 @@ user_of(struct pcli_people *pp, const char *name)
 static struct known *
 group_of(struct pcli_people *pp, const char *name)
 {
-	struct known *k = find(&pp->groups, &pp->ngroups, name);
+	struct known *k = find(pp, &pp->groups, name);
 	struct group *gr;
 	struct passwd *pw;
 	gid_t gid;
@@ -120,9 +127,11 @@ groups_of(void *arg, const char *user, size_t *np)
 {
 	static const char *const none[1];
 	struct pcli_people *pp = arg;
-	struct known *k = user_of(pp, user);
+	struct known *k = user[0] == '\0' ? NULL : user_of(pp, user);
 
 	*np = 0;
+	if (user[0] == '\0') /* somebody whom nobody named */
+		return none;
 	if (k == NULL || (!k->exists && !k->is_told && !pp->only))
 		return NULL; /* unknown here */
 	*np = k->n;
@@ -168,17 +177,19 @@ pcli_people_new(void)
 }
 
 static void
-known_free(struct known *v, size_t n)
+table_fini(struct table *t)
 {
-	size_t i, j;
+	struct known *k = t->v.v;
+	uint32_t i;
+	size_t j;
 
-	for (i = 0; i < n; i++) {
-		for (j = 0; j < v[i].n; j++)
-			free(v[i].v[j]);
-		free(v[i].v);
-		free(v[i].name);
+	for (i = 0; i < t->v.n; i++) {
+		for (j = 0; j < k[i].n; j++)
+			free(k[i].v[j]);
+		free(k[i].v);
 	}
-	free(v);
+	pol_vec_fini(&t->v);
+	pol_map_fini(&t->names);
 }
 
 void
@@ -186,8 +197,9 @@ pcli_people_free(struct pcli_people *pp)
 {
 	if (pp == NULL)
 		return;
-	known_free(pp->users, pp->nusers);
-	known_free(pp->groups, pp->ngroups);
+	table_fini(&pp->users);
+	table_fini(&pp->groups);
+	pol_arena_fini(&pp->mem);
 	free(pp);
 }
 
