@@ -454,7 +454,8 @@ struct pol_net {
 };
 
 struct pol_nets {
-	const char *text;      /* as it is written */
+	const char *text; /* as it is written */
+	uint64_t hash;
 	bool local, not_local; /* sessions that came over no network */
 	uint32_t n, npos;
 	struct pol_net v[];
