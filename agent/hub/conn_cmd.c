@@ -380,15 +380,14 @@ cmd_inbox(struct conn *c, struct conn_args *a)
 /* ---- show ---- */
 
 static int
-show_page(struct conn *c, const struct mg_conn_item *item)
+show_page(struct conn *c, const struct mg_conn_item *item, unsigned width)
 {
 	struct mg_buf b;
 	int status;
 
 	mg_buf_init(&b, PAGE_MAX);
-	status = print(c, &b,
-	    conn_view_page(
-		&b, item, c->name, terminal_width(c), mg_time_wall_ms()));
+	status = print(
+	    c, &b, conn_view_page(&b, item, c->name, width, mg_time_wall_ms()));
 	mg_buf_fini(&b);
 	return status;
 }
@@ -398,6 +397,7 @@ cmd_show(struct conn *c, struct conn_args *a)
 {
 	char id[40], word[32], err[600];
 	static struct mg_conn_item item;
+	unsigned width = terminal_width(c);
 	struct mg_frame f;
 	bool json = false;
 	enum mg_err r;
@@ -405,16 +405,18 @@ cmd_show(struct conn *c, struct conn_args *a)
 	if (conn_args_word(a, id, sizeof(id)) != MG_ERR_OK)
 		return usage(c, "show needs a code or UUID");
 	while ((r = conn_args_word(a, word, sizeof(word))) == MG_ERR_OK) {
-		if (strcmp(word, "--json") != 0)
-			return usage(c, "show takes --json");
-		json = true;
+		if (strcmp(word, "--json") == 0)
+			json = true;
+		else if (strncmp(word, "--width=", 8) != 0 ||
+			 !width_of(word + 8, &width))
+			return usage(c, "show takes --json, --width=COLUMNS");
 	}
 	if (r != MG_ERR_NOENT)
 		return usage(c, bad_word);
 	if (!conn_get(c, id, &item, &f, err, sizeof(err)))
 		return fail(c, err);
 	if (!json)
-		return show_page(c, &item);
+		return show_page(c, &item, width);
 	return print_item(c, &item, "", "\n") ? CONN_STATUS_OK
 					      : CONN_STATUS_REFUSED;
 }

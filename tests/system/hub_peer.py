@@ -145,7 +145,6 @@ def start_link(path, address, port, host, pins, key):
 class Peer:
     def __init__(self, args, signers, silent, link):
         self.signers, self.silent = signers, silent
-        self.bodies = {}
         self.lock = threading.Lock()
         start = start_link if link else start_ssh
         self.ssh, self.out, self.input = start(*args) if link else start(args)
@@ -207,7 +206,7 @@ class Peer:
         r.end()
         text = "modelgate approval v1\ndecision: %s\napprover: %s\nnote: %s\n" % (
             word, who, escape(note))
-        text += self.bodies.get(uuid, "")
+        text += self.body_of(uuid)
         name = "%s.%s" % (uuid, who)
         with open(name + ".txt", "w") as f:
             f.write(text)
@@ -218,6 +217,15 @@ class Peer:
             ok = self.verify(name, who)
             self.verdict(uuid, who, word, ok,
                          "1 of 1" if ok else "signature does not verify")
+
+    @staticmethod
+    def body_of(uuid):
+        """What this host put under that UUID, also before a restart."""
+        try:
+            with open(uuid + ".body") as f:
+                return f.read()
+        except FileNotFoundError:
+            return ""
 
     def verify(self, name, who):
         with open(name + ".txt", "rb") as f:
@@ -232,10 +240,13 @@ class Peer:
                         (b"\1" if ok else b"\0") + string(text)))
 
     def put(self, uuid, host, who, left, body_host=None):
-        if uuid not in self.bodies:
-            self.bodies[uuid] = body(uuid, body_host or host, who, time.time())
+        text = self.body_of(uuid)
+        if not text:
+            text = body(uuid, body_host or host, who, time.time())
+            with open(uuid + ".body", "w") as f:
+                f.write(text)
         self.send(frame(PUT,
-                        string(uuid) + string(self.bodies[uuid]) +
+                        string(uuid) + string(text) +
                         string("deploy fraud-scorer@12") + string(who) +
                         strings(["risk-owner", "1", "bob,carol"]) +
                         struct.pack(">qQ", int(time.time() * 1000), int(left))))
