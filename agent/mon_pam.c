@@ -465,7 +465,8 @@ open_session(struct pam *p)
 
 /*
  * Grants that were asked for in the session go with it; one for a login is
- * meant for another session.
+ * meant for another session, and a service account has a session for every
+ * command that it sends.
  */
 static void
 end_grants(struct mon *m, uint32_t ses)
@@ -475,7 +476,8 @@ end_grants(struct mon *m, uint32_t ses)
 	for (req = mg_state_live(m->state); req != NULL; req = next) {
 		next = req->next; /* an ended one is in another list */
 		if (req->ses == ses && req->live.state == MG_REQ_GRANTED &&
-		    strcmp(req->operation, "login") != 0)
+		    strcmp(req->operation, "login") != 0 &&
+		    !mg_policy_is_service(m->policy, req->user))
 			mon_req_end(
 			    m, req, MG_REQ_REVOKED, MG_WHY_LOGOUT, req->user);
 	}
