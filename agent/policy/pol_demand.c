@@ -338,6 +338,8 @@ note_line(struct pol_load *ld, struct pol_demand_draft *dr)
 
 	if (dr->first == NULL)
 		dr->first = ld->ln;
+	dr->d.hash += pol_mix64(
+	    pol_hash64(ld->ln->key, k) ^ pol_hash64(ld->ln->value, v));
 	if (dr->len >= sizeof(dr->text) ||
 	    k + v + 3 > sizeof(dr->text) - dr->len) {
 		dr->len = sizeof(dr->text); /* too long to be shared */

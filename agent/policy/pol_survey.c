@@ -12,8 +12,6 @@
 
 #include "pol.h"
 
-#define ROWS_MAX 64 /* ways for one user and operation */
-
 static bool
 file_under(struct pol_vec *v, uint32_t rule)
 {
@@ -152,16 +150,8 @@ collect_all(struct pol_survey *s, const struct pol_facts *f, uint32_t op)
 
 /* ---- circumstances ---- */
 
-struct circumstances {
-	uint64_t key[POL_CONDS];
-	size_t n;
-	unsigned conds;
-	const struct pol_rule *rule;
-};
-
-static void
-circumstances_of(
-    const struct pol_rule *r, unsigned open, struct circumstances *c)
+void
+pol_circs_of(const struct pol_rule *r, unsigned open, struct pol_circs *c)
 {
 	unsigned cond;
 	uint64_t key;
@@ -179,8 +169,8 @@ circumstances_of(
 	}
 }
 
-static bool
-is_within(const struct circumstances *a, const struct circumstances *b)
+bool
+pol_circs_within(const struct pol_circs *a, const struct pol_circs *b)
 {
 	size_t i, j;
 
@@ -195,19 +185,20 @@ is_within(const struct circumstances *a, const struct circumstances *b)
 }
 
 /* The different circumstances of allowing rules, the fewest first. */
-static size_t
-ways(const struct pol_survey *s, unsigned open, struct circumstances *out)
+size_t
+pol_survey_ways(
+    const struct pol_survey *s, unsigned open, struct pol_circs *out)
 {
 	const struct pol_rule *const *v = s->found.v;
-	struct circumstances c;
+	struct pol_circs c;
 	size_t n = 0, i, j;
 
-	for (i = 0; i < s->found.n && n < ROWS_MAX; i++) {
+	for (i = 0; i < s->found.n && n < POL_WAYS_MAX; i++) {
 		if (v[i]->effect != POL_ALLOW)
 			continue;
-		circumstances_of(v[i], open, &c);
+		pol_circs_of(v[i], open, &c);
 		for (j = 0; j < n; j++)
-			if (out[j].n == c.n && is_within(&out[j], &c))
+			if (out[j].n == c.n && pol_circs_within(&out[j], &c))
 				break;
 		if (j < n)
 			continue;
@@ -283,7 +274,7 @@ say_but(
     struct pol_words *w, const struct pol_survey *s, const struct pol_facts *f)
 {
 	const struct pol_rule *const *v = s->found.v;
-	struct circumstances other;
+	struct pol_circs other;
 	char text[256];
 	uint32_t i;
 
@@ -292,7 +283,7 @@ say_but(
 
 		if (v[i]->effect == POL_ALLOW || pol_match(f, v[i], false) == 0)
 			continue;
-		circumstances_of(v[i], f->open, &other);
+		pol_circs_of(v[i], f->open, &other);
 		pol_say(w, "%s", w->n == 0 ? "" : "; ");
 		if (v[i]->effect == POL_DENY) {
 			pol_put(w, "never");
@@ -308,7 +299,7 @@ say_but(
 
 static void
 fill_row(const struct pol_survey *s, const struct pol_facts *f,
-    const struct circumstances *c, struct pol_row *row)
+    const struct pol_circs *c, struct pol_row *row)
 {
 	struct pol_words needs = {.s = row->needs, .size = POL_ROW_TEXT};
 	struct pol_words when = {.s = row->when, .size = POL_ROW_TEXT};
@@ -326,13 +317,13 @@ fill_row(const struct pol_survey *s, const struct pol_facts *f,
 
 /* A row that a more general one says already. */
 static bool
-is_said(const struct circumstances *c, char (*needs)[POL_ROW_TEXT],
+is_said(const struct pol_circs *c, char (*needs)[POL_ROW_TEXT],
     const bool *shown, size_t i, const struct pol_row *row)
 {
 	size_t j;
 
 	for (j = 0; j < i; j++)
-		if (shown[j] && is_within(&c[j], &c[i]) &&
+		if (shown[j] && pol_circs_within(&c[j], &c[i]) &&
 		    strcmp(needs[j], row->needs) == 0)
 			return true;
 	return false;
@@ -342,11 +333,11 @@ static void
 show_rows(struct pol_survey *s, struct pol_facts *f, uint32_t op, pol_row_fn fn,
     void *arg)
 {
-	struct circumstances c[ROWS_MAX];
-	char needs[ROWS_MAX][POL_ROW_TEXT];
-	bool shown[ROWS_MAX] = {false};
+	struct pol_circs c[POL_WAYS_MAX];
+	char needs[POL_WAYS_MAX][POL_ROW_TEXT];
+	bool shown[POL_WAYS_MAX] = {false};
 	struct pol_row row;
-	size_t n = ways(s, f->open, c), i;
+	size_t n = pol_survey_ways(s, f->open, c), i;
 
 	f->assume_all = false;
 	for (i = 0; i < n; i++) {
@@ -365,6 +356,31 @@ show_rows(struct pol_survey *s, struct pol_facts *f, uint32_t op, pol_row_fn fn,
 }
 
 bool
+pol_survey_begin(struct pol_survey *s, const struct mg_ask *ask, uint32_t op,
+    unsigned open, struct pol_facts *f)
+{
+	pol_facts_init(f, s->p, ask);
+	f->open = open;
+	f->is_survey = f->assume_all = true;
+	return collect_all(s, f, op);
+}
+
+void
+pol_survey_under(const struct pol_survey *s, struct pol_facts *f, uint32_t op,
+    const uint64_t *keys, size_t n, struct mg_verdict *v,
+    struct pol_words *needs)
+{
+	f->assume_all = false;
+	f->assume = keys;
+	f->nassume = n;
+	pol_decide_among(f, op, s->found.v, s->found.n, v);
+	if (v->kind == MG_VERDICT_DENY)
+		return;
+	say_needs(needs, v);
+	say_hard(needs, s, f);
+}
+
+bool
 pol_survey_user(struct pol_survey *s, const struct mg_ask *ask, unsigned open,
     pol_row_fn fn, void *arg)
 {
@@ -374,10 +390,7 @@ pol_survey_user(struct pol_survey *s, const struct mg_ask *ask, unsigned open,
 	op = pol_map_find(&s->p->ops, ask->operation, strlen(ask->operation));
 	if (op == POL_NONE || pol_op(s->p, op)->kind == POL_OP_GROUP)
 		return true;
-	pol_facts_init(&f, s->p, ask);
-	f.open = open;
-	f.is_survey = f.assume_all = true;
-	if (!collect_all(s, &f, op))
+	if (!pol_survey_begin(s, ask, op, open, &f))
 		return false;
 	if (s->found.n > 0)
 		show_rows(s, &f, op, fn, arg);
