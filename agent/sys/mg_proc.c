@@ -7,6 +7,9 @@
  *    pidfd before /proc is read and found alive after.
  * 2. Nothing here comes from an environment, a path or an argument of the
  *    peer.
+ * 3. Where the kernel cannot pin the peer itself, the process that has its
+ *    number must at least be its user's: somebody who lets the number go
+ *    and waits for another user's process to get it would be that user.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -149,19 +152,58 @@ fill_from_proc(int dir, struct mg_peer *peer)
 	return peer->start == 0 ? MG_ERR_FORMAT : MG_ERR_OK;
 }
 
+/*
+ * A descriptor for the peer; *by_numberp when the kernel is before Linux
+ * 6.5 and it could only be had by number. Any other failure is a peer that
+ * is gone: to look its number up then would find whoever has it now.
+ */
 static int
-peer_pidfd(int sock, pid_t pid)
+peer_pidfd(int sock, pid_t pid, bool *by_numberp)
 {
 	socklen_t len;
 	int fd = -1;
 
 	len = sizeof(fd);
+	*by_numberp = false;
 	if (getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &fd, &len) == 0)
 		return fd;
-	/* Before Linux 6.5. A peer that died and whose number was taken in
-	 * the meantime is found out by the liveness check only if it is dead
-	 * still; the socket's own uid is compared below as well. */
+	if (errno != ENOPROTOOPT)
+		return -1;
+	*by_numberp = true;
 	return pidfd_open(pid, 0);
+}
+
+/* The effective uid of the process. */
+static enum mg_err
+read_euid(int dir, uint32_t *uidp)
+{
+	char status[4096];
+	const char *p;
+	enum mg_err r;
+
+	*uidp = MG_PROC_UNSET;
+	r = read_small(dir, "status", status, sizeof(status));
+	if (r != MG_ERR_OK)
+		return r;
+	if ((p = strstr(status, "\nUid:\t")) == NULL ||
+	    (p = strchr(p + 6, '\t')) == NULL)
+		return MG_ERR_FORMAT;
+	return to_u32(p + 1, uidp);
+}
+
+/*
+ * Rule 3. A peer whose number another process of the same user has by now
+ * is not found out: only SO_PEERPIDFD can.
+ */
+static enum mg_err
+check_number(int dir, const struct mg_peer *peer)
+{
+	uint32_t euid;
+	enum mg_err r = read_euid(dir, &euid);
+
+	if (r == MG_ERR_OK && euid != peer->uid)
+		r = MG_ERR_CLOSED;
+	return r;
 }
 
 enum mg_err
@@ -169,6 +211,7 @@ mg_proc_peer(int sock, struct mg_peer *peer, int *pidfdp)
 {
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
+	bool by_number;
 	enum mg_err r;
 	int pidfd, dir;
 
@@ -182,13 +225,15 @@ mg_proc_peer(int sock, struct mg_peer *peer, int *pidfdp)
 	peer->pid = cred.pid;
 	peer->uid = cred.uid;
 	peer->gid = cred.gid;
-	if ((pidfd = peer_pidfd(sock, cred.pid)) == -1)
+	if ((pidfd = peer_pidfd(sock, cred.pid, &by_number)) == -1)
 		return MG_ERR_CLOSED;
 	if ((dir = open_proc(cred.pid)) == -1) {
 		close(pidfd);
 		return MG_ERR_CLOSED;
 	}
 	r = fill_from_proc(dir, peer);
+	if (r == MG_ERR_OK && by_number)
+		r = check_number(dir, peer);
 	close(dir);
 	if (r == MG_ERR_OK && pidfd_send_signal(pidfd, 0, NULL, 0) != 0 &&
 	    errno == ESRCH)
