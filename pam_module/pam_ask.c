@@ -6,10 +6,12 @@
  * 1. Nothing a caller chose can keep the question from being asked: what
  *    does not fit is cut, what is not clean is made clean. Only a user name
  *    that the agent has no word for is refused.
- * 2. SSH_AUTH_INFO_0 is believed from sshd only, and as it stood in the
- *    account stage: it is a variable of the PAM environment, and by the time
- *    a session is opened pam_env may have read one from a file that the user
- *    writes, which would lend a key (a hardware-backed one) to the record.
+ * 2. SSH_AUTH_INFO_0 is a variable of the PAM environment, which other
+ *    modules can set too (pam_env from a file that the user writes, to lend
+ *    a hardware-backed key to the record). sshd sets it again right before
+ *    each stage's modules run. So it is believed from sshd only, a line that
+ *    is in front of pam_env reads what sshd wrote, and the end of a session
+ *    has no use for it.
  * 3. PAM_USER is read anew at each stage: modules may change it.
  */
 #include <security/pam_ext.h>
@@ -20,7 +22,6 @@
 #include "mg_name.h"
 #include "pam_ask.h"
 
-#define KEPT_INFO "modelgate_auth_info"
 #define INFO_VARIABLE "SSH_AUTH_INFO_0"
 
 static const char *
@@ -60,32 +61,16 @@ pam_ask_clean_text(const char *s, size_t max)
 	return out;
 }
 
-static void
-free_kept(pam_handle_t *pamh, void *data, int status)
-{
-	(void)pamh;
-	(void)status;
-	free(data);
-}
-
 /* Rule 2 */
 static const char *
 auth_info(pam_handle_t *pamh, enum pam_stage stage)
 {
-	const void *kept = NULL;
-	const char *now;
-	char *copy;
+	const char *s;
 
-	if (strcmp(item(pamh, PAM_TTY), "ssh") != 0)
+	if (stage == MG_STAGE_CLOSE || strcmp(item(pamh, PAM_TTY), "ssh") != 0)
 		return "";
-	if (pam_get_data(pamh, KEPT_INFO, &kept) == PAM_SUCCESS && kept != NULL)
-		return kept;
-	if ((now = pam_getenv(pamh, INFO_VARIABLE)) == NULL)
-		now = "";
-	if (stage == MG_STAGE_ACCOUNT && (copy = strdup(now)) != NULL &&
-	    pam_set_data(pamh, KEPT_INFO, copy, free_kept) != PAM_SUCCESS)
-		free(copy);
-	return now;
+	s = pam_getenv(pamh, INFO_VARIABLE);
+	return s == NULL ? "" : s;
 }
 
 static enum pam_situation

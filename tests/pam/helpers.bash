@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: ISC
 # shellcheck shell=bash
 #
-# For the tests of the PAM modules and of mg-auth: everything runs in a mount
-# namespace of its own, with an empty /run, /var/lib and /etc/pam.d, so that
-# the real paths are used and nothing of the machine is touched.
+# For the tests of the PAM modules and of mg-auth: everything runs in
+# namespaces of its own, with an empty /run, /var/lib and /etc/pam.d, the rest
+# read only, and a network of its own loopback, so that the real paths are
+# used and nothing of the machine is touched.
 
 B=${B:-build/cc}
 case $B in
@@ -33,13 +34,13 @@ hasnt()
 ns()
 {
 	# Whatever the script leaves running ends with it.
-	local unshare=(unshare -m --propagation private -p --fork --kill-child
-	    --mount-proc)
+	local unshare=(unshare -m --propagation private -n -p --fork
+	    --kill-child --mount-proc)
 
 	[ "$EUID" -eq 0 ] || unshare+=(-r)
 	export B BATS_TEST_TMPDIR BATS_TEST_DIRNAME MG_TEST=$1
 	# shellcheck disable=SC2016
-	"${unshare[@]}" bash -euc '
+	timeout -k 5 300 "${unshare[@]}" bash -euc '
 		. "$0"
 		inside
 		eval "$MG_TEST"' "${BASH_SOURCE[0]}"
@@ -49,6 +50,7 @@ ns()
 # modelgate's own service, and a folder $T for anything else.
 inside()
 {
+	ip link set lo up
 	mount -t tmpfs -o mode=755 none /run
 	mount -t tmpfs -o mode=755 none /var/lib
 	cp -a /etc/pam.d /run/pam.d.system

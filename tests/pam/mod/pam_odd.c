@@ -10,6 +10,7 @@
  *	user=NAME	changes PAM_USER
  *	word=WORD	sets MODELGATE_TOTP, as the second factor would
  *	password=TEXT	leaves it for later modules
+ *	env=A=B		sets a variable of the PAM environment
  *	dump=FILE	writes what the process looks like to FILE
  *	hang		blocks every signal and never returns
  *	return=N	what to return; 0 if not given
@@ -155,6 +156,8 @@ one_word(pam_handle_t *pamh, const char *w)
 	}
 	if (strncmp(w, "password=", 9) == 0)
 		return pam_set_item(pamh, PAM_AUTHTOK, v);
+	if (strncmp(w, "env=", 4) == 0)
+		return pam_putenv(pamh, v);
 	if (strncmp(w, "dump=", 5) == 0)
 		dump(pamh, v);
 	if (strcmp(w, "hang") == 0)
@@ -193,6 +196,20 @@ pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
 
 EXPORT int
 pam_sm_acct_mgmt(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+	(void)flags;
+	return run(pamh, argc, argv);
+}
+
+EXPORT int
+pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+	(void)flags;
+	return run(pamh, argc, argv);
+}
+
+EXPORT int
+pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
 	(void)flags;
 	return run(pamh, argc, argv);
