@@ -1,0 +1,187 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: ISC
+#
+# Every process is killed at every state of a request. Nothing is granted
+# that was not approved, nothing that was approved is lost, nothing runs
+# twice, and what is on record is what happened.
+# shellcheck disable=SC2154,SC2016
+
+bats_require_minimum_version 1.5.0
+load lib
+
+setup_file()
+{
+	host_up
+	extra_policy <<'END'
+[operation long]
+command = /bin/sh -c {args}
+run-as = mlserve
+
+[rule long-runs]
+operation = long
+role = pipeline
+END
+}
+teardown_file() { host_down; }
+
+agent_parts='mg-front mg-ident mg-audit mg-link mg-run'
+
+# kill_part NAME: with SIGKILL, in this sandbox; what is a service comes back.
+kill_part()
+{
+	case $1 in
+	modelgated | modelgate-hub)
+		sb service "$1" kill
+		sb service "$1" start
+		;;
+	mg-hub-conn) pkill -KILL -P "$(pid_of modelgate-hub)" || : ;;
+	*) pkill -KILL -P "$(pid_of modelgated)" -x "$1" || : ;;
+	esac
+}
+
+other_version() { [ "$(serving)" = releases/2 ] && echo 1 || echo 2; }
+alive() { root modelgate status --all </dev/null; }
+
+# The ledger is whole, its chain holds, and a restart folds it.
+ledger_is_sound()
+{
+	root sh -c 'cat /var/lib/modelgate/ledger/*.jsonl' </dev/null >"$BATS_TEST_TMPDIR/ledger"
+	python3 - "$BATS_TEST_TMPDIR/ledger" <<'END'
+import hashlib, json, sys
+prev = "0" * 64
+for n, line in enumerate(open(sys.argv[1], "rb"), 1):
+    line = line.rstrip(b"\n")
+    rec = json.loads(line)
+    assert rec["seq"] == n and rec["prev"] == prev, f"line {n}"
+    prev = hashlib.sha256(line).hexdigest()
+END
+	kill_part modelgated
+	soon alive
+}
+
+runs_of() { ledger run | jq -c "select(.uuid == \"$1\")" | wc -l; }
+uuid() { root modelgate status "$1" --json </dev/null | jq -r '.[0].uuid'; }
+
+# From a request that waits for carol to the model deployed, whatever was
+# killed; a client that was cut off asks again and is attached.
+finish()
+{
+	local id=$1 v=$2
+	soon alive
+	if soon -t 1 pipeline_ended; then
+		rm "$BATS_TEST_TMPDIR/status"
+		pipeline deploy "receipt-ocr@$v"
+	fi
+	soon approve carol "$id" || fail "carol could not approve: $(approve carol "$id" 2>&1; sb log modelgate-hub | tail -n 20; sb log modelgated | tail -n 5)"
+	soon -t 20 pipeline_ended || fail "it did not end: $(cat "$BATS_TEST_TMPDIR/pipeline")"
+	[ "$(cat "$BATS_TEST_TMPDIR/status")" = 0 ] || fail "$(cat "$BATS_TEST_TMPDIR/pipeline")"
+	[[ $(serving) == *"$v" ]] || fail "it was not deployed"
+	soon is_state "$id" used
+	[ "$(runs_of "$(uuid "$id")")" -eq 1 ] || fail "it did not run exactly once"
+}
+
+@test "killed while approvals are awaited: they are awaited still" {
+	for part in modelgated modelgate-hub mg-hub-conn $agent_parts; do
+		echo "# $part" >&2
+		v=$(other_version)
+		was=$(serving)
+		pipeline deploy "receipt-ocr@$v"
+		id=$(wait_for_request)
+		soon approve bob "$id"
+		kill_part "$part"
+		soon alive
+		is_state "$id" pending
+		[ "$(serving)" = "$was" ] || fail "deployed after one approval"
+		finish "$id" "$v"
+	done
+	ledger_is_sound
+}
+
+# at_prompt: alice stands before the question for her code, in the background.
+at_prompt()
+{
+	rm -f "$BATS_TEST_TMPDIR/asked"
+	expect -f - >"$BATS_TEST_TMPDIR/alice" 2>&1 3>&- <<END &
+set timeout 30
+spawn -noecho $top/scripts/sandbox ssh -tt alice modelgate run rollback receipt-ocr@$1
+expect -ex "Verification code:" {} eof { puts "never asked"; exit 98 }
+exec touch $BATS_TEST_TMPDIR/asked
+expect eof
+exit [lindex [wait] 3]
+END
+	soon -t 20 test -e "$BATS_TEST_TMPDIR/asked"
+}
+
+@test "killed at the question for the second factor: nothing is proven, nothing granted" {
+	was=$(serving)
+	for part in modelgated mg-front mg-auth; do
+		echo "# $part" >&2
+		at_prompt "$(other_version)"
+		kill_part "$part"
+		run wait $!
+		[ "$status" -eq 125 ] || fail "$part: alice saw $status: $(cat "$BATS_TEST_TMPDIR/alice")"
+		soon alive
+		run root modelgate grants --all
+		hasnt alice
+		[ "$(serving)" = "$was" ]
+		root modelgate revoke --all </dev/null
+	done
+	ledger_is_sound
+}
+
+@test "killed while a grant is held: it is held still, and good for one use" {
+	for part in modelgated modelgate-hub $agent_parts; do
+		echo "# $part" >&2
+		as ci-deploy "modelgate request long --reason later -- 'echo used'" </dev/null
+		kill_part "$part"
+		soon alive
+		run root modelgate grants --all
+		has ci-deploy
+		run as ci-deploy "modelgate run long -- 'echo used'"
+		ok
+		has used
+		soon nothing_held
+	done
+	ledger_is_sound
+}
+nothing_held() { root modelgate grants --all </dev/null | grep -q 'nothing is held'; }
+
+@test "killed while a command runs: it ends with what holds it, else it goes on" {
+	for part in modelgated mg-run mg-front; do
+		echo "# $part" >&2
+		as ci-deploy "modelgate run long -- 'echo up; exec sleep 4600'" >"$BATS_TEST_TMPDIR/out" 2>&1 </dev/null 3>&- &
+		soon grep -q up "$BATS_TEST_TMPDIR/out"
+		kill_part "$part"
+		soon none '^sleep 4600' || fail "$part: the command runs on"
+		wait $! || :
+		soon alive
+		soon nothing_held
+	done
+	for part in modelgate-hub mg-ident mg-audit mg-link; do
+		echo "# $part" >&2
+		as ci-deploy "modelgate run long -- 'echo up; read x; echo got; exit 9'" >"$BATS_TEST_TMPDIR/out" 2>&1 \
+		    < <(soon grep -q killed "$BATS_TEST_TMPDIR/out"; echo x) 3>&- &
+		soon grep -q up "$BATS_TEST_TMPDIR/out"
+		kill_part "$part"
+		echo killed >>"$BATS_TEST_TMPDIR/out"
+		run wait $!
+		[ "$status" -eq 9 ] || fail "$part: $status: $(cat "$BATS_TEST_TMPDIR/out")"
+		soon nothing_held
+	done
+	ledger_is_sound
+}
+
+@test "promise1 a torn last line is repaired and said; a changed one refuses to start" {
+	root sh -c 'printf "{\"seq\":" >>$(ls /var/lib/modelgate/ledger/*.jsonl | tail -n 1)' </dev/null
+	kill_part modelgated
+	soon alive
+	sb log modelgated | grep -q 'cut off 7 bytes'
+	sb service modelgated stop
+	root sh -c 'cp -p /var/lib/modelgate/ledger/*1.jsonl /tmp/kept; sed -i "5s/\"type\":\"[a-z]/&x/" /var/lib/modelgate/ledger/*1.jsonl' </dev/null
+	run sb service modelgated start
+	failed
+	sb log modelgated | tail -n 3 | grep -q 'ledger is broken: .*jsonl:[56]: '
+	root sh -c 'cp -p /tmp/kept /var/lib/modelgate/ledger/00000000000000000001.jsonl' </dev/null
+	sb service modelgated start
+	soon alive
+}
