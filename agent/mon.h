@@ -241,6 +241,11 @@ void mon_req_end(struct mon *m, struct mg_req *req, enum mg_req_state to,
     enum mg_why why, const char *by);
 /* Timers of everything that the ledger restored. */
 void mon_req_resume(struct mon *m);
+/*
+ * Judges the pending requests again, under a policy that just changed: what
+ * was signed may now be enough, or somebody else may have to be asked.
+ */
+void mon_req_reconsider(struct mon *m);
 /* Fills the question for the policy; strings belong to req and m. */
 void mon_req_ask(struct mon *m, const struct mg_req *req, struct mg_ask *ask);
 /* Names of those who approved, at most max; returns how many. */

@@ -1454,6 +1454,37 @@ mon_req_resume(struct mon *m)
 	}
 }
 
+static void
+reconsidered(void *arg)
+{
+	struct handle *h = arg;
+	struct mg_req *req = mg_state_find(h->m->state, h->uuid);
+
+	if (req != NULL)
+		mon_req_advance(h->m, req);
+	free(h);
+}
+
+void
+mon_req_reconsider(struct mon *m)
+{
+	const char *names[MG_APPROVALS_MAX + 2];
+	struct mg_req *req;
+	struct handle *h;
+	size_t n;
+
+	for (req = mg_state_live(m->state); req != NULL; req = req->next) {
+		if (req->live.state != MG_REQ_PENDING)
+			continue;
+		mon_req_fetch_names(m, req, names, &n);
+		h = handle_new(m, req);
+		/* It stays as it was; its next step decides anew anyhow. */
+		if (mon_people_fetch(m, names, n, MG_PROC_UNSET, reconsidered,
+			h) != MG_ERR_OK)
+			free(h);
+	}
+}
+
 void
 mon_req_released(void *arg, struct mg_req *req)
 {

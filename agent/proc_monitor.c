@@ -122,6 +122,7 @@ reload_policy(struct mon *m)
 		mg_log(MG_EVT_POLICY, "digest=%s", mg_policy_digest(fresh));
 		record_policy(m, true, fresh, "");
 		mon_people_refresh_groups(m);
+		mon_req_reconsider(m);
 	} else {
 		log_diags(MG_EVT_POLICY_BAD, ds);
 		mg_diags_first(ds, text, sizeof(text));
