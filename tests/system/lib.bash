@@ -18,7 +18,9 @@ sb() { "$top/scripts/sandbox" "$@" 3>&-; }
 
 host_up()
 {
+	# The folder's checksum: other clones on this machine test as well.
 	MG_SANDBOX=t-$(basename "$BATS_TEST_FILENAME" .bats | tr _ -)
+	MG_SANDBOX+=-$(printf %s "$top" | cksum | cut -c 1-4)
 	export MG_SANDBOX
 	sb down 2>/dev/null || :
 	sb up >"$BATS_FILE_TMPDIR/up" 2>&1 || {
