@@ -99,8 +99,13 @@ reloads() { sb log modelgated | grep -c 'evt=config' || :; }
 reloaded_since() { [ "$(reloads)" -gt "$1" ] && root modelgate status </dev/null; }
 pid_of() { sb status | awk -v name="$1" '$1 == name { print $3 }'; }
 
-# none COMMAND-LINE: no process inside (or outside) has it.
-none() { ! pgrep -f "$1" >/dev/null; }
+# pgrep and pkill among the processes of this host alone: its mount namespace.
+keeper() { sed -n 's/^keeper=//p' "$MG_DIR/state"; }
+pgrep_in() { pgrep --ns "$(keeper)" --nslist mnt "$@"; }
+pkill_in() { pkill --ns "$(keeper)" --nslist mnt "$@"; }
+
+# none COMMAND-LINE: no process of the host has it.
+none() { ! pgrep_in -f "$1" >/dev/null; }
 
 # The ledger's lines of a type, as JSON.
 ledger() { root modelgate log --json --type "$1" </dev/null; }

@@ -205,7 +205,7 @@ start_storm()
 	soon grep -q up "$BATS_TEST_TMPDIR/$1"
 	soon storm_is_up
 }
-storm_is_up() { [ "$(pgrep -fc '^sleep 4444')" -eq 51 ]; }
+storm_is_up() { [ "$(pgrep_in -fc '^sleep 4444')" -eq 51 ]; }
 
 killed()
 {
@@ -237,25 +237,27 @@ killed()
 
 @test "promise4 logout ends every process" {
 	start_storm out
-	pkill -f "sshd: alice" || :
+	pkill_in -f "sshd: alice" || :
 	soon none '^sleep 4444'
 	soon -t 20 killed logout
 }
 
 @test "promise4 what the command leaves behind lives as long as the grant, no longer" {
-	run run_sh '(setsid sleep 4555 >/dev/null 2>&1 &); echo started'
+	# one login session: its end would end the grant
+	run as alice "modelgate run sh -- '(setsid sleep 4555 >/dev/null 2>&1 &)'
+		echo running: \$(modelgate grants --json | jq -c 'map(.running)')
+		pgrep -f '^sleep 4555' >/dev/null && echo alive
+		id=\$(modelgate grants --json | jq -r '.[0].id')
+		modelgate done \$id"
 	ok
-	has started
-	soon pgrep -f '^sleep 4555'
-	run root modelgate grants --all --json
-	[ "$(jq -r '.[0].running' <<<"$output")" = 1 ]
-	root modelgate revoke --all
+	has 'running: [1]'
+	has alive
 	soon none '^sleep 4555'
 }
 
 @test "promise6 a runner that is killed takes its processes along, on record" {
 	start_storm out
-	root pkill -KILL -f '^/usr/libexec/modelgate/mg-run$' </dev/null
+	pkill_in -KILL -f '^/usr/libexec/modelgate/mg-run$'
 	soon none '^sleep 4444'
 	soon killed internal
 	run root modelgate status --all

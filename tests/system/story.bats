@@ -269,7 +269,7 @@ uuid() { root modelgate status "$1" --json </dev/null | jq -r '.[0].uuid'; }
 @test "who waits can give up, and the request goes" {
 	pipeline deploy "receipt-ocr@$(other_version)"
 	id=$(wait_for_request)
-	pkill -INT -u 7006 -x modelgate
+	pkill_in -INT -u 7006 -x modelgate
 	soon pipeline_ended
 	[ "$(cat "$BATS_TEST_TMPDIR/status")" = 125 ]
 	is_state "$id" cancelled
@@ -279,7 +279,7 @@ uuid() { root modelgate status "$1" --json </dev/null | jq -r '.[0].uuid'; }
 	v=$(other_version)
 	pipeline deploy "receipt-ocr@$v"
 	id=$(wait_for_request)
-	pkill -KILL -u 7006 -x modelgate
+	pkill_in -KILL -u 7006 -x modelgate
 	soon pipeline_ended
 	rm "$BATS_TEST_TMPDIR/status"
 	is_state "$id" pending
