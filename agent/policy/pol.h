@@ -661,6 +661,15 @@ struct pol_limit {
 	int64_t per_ms;
 };
 
+/* How a rule that asks for approvals does without. */
+struct pol_outage {
+	bool served_before; /* when-hub-down */
+	bool always;	    /* break-glass-when */
+	uint32_t glass;	    /* role, + 1; 0: nobody */
+	uint32_t review;    /* role, + 1 */
+	int64_t lasts_ms;
+};
+
 /* What a rule asks for. Times: 0 where it does not say. */
 struct mg_demand {
 	uint64_t hash; /* of its lines, in whatever order */
@@ -676,6 +685,7 @@ struct mg_demand {
 	uint32_t nexcluded;
 	const char **signers;
 	uint32_t nsigners;
+	struct pol_outage outage;
 };
 
 /* Whether the slots of a verdict can say whom it asks for. */
@@ -692,6 +702,8 @@ struct pol_demand_draft {
 	size_t len;
 };
 
+/* Says what does not fit together. */
+void pol_demand_check(struct pol_load *ld, const struct pol_demand_draft *dr);
 /* Takes the current line if it is about a demand. */
 bool pol_demand_key(struct pol_load *ld, struct pol_demand_draft *dr);
 /* The finished demand, shared with equal ones; NULL for none. */

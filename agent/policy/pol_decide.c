@@ -21,13 +21,14 @@
 #define APPROVE_WITHIN_MS (15 * 60 * 1000)
 #define START_WITHIN_MS (15 * 60 * 1000)
 #define LASTS_MS (30 * 60 * 1000)
+#define GLASS_MS (15 * 60 * 1000)
 
 /* What was found so far. */
 struct sum {
 	struct mg_verdict *v;
 	const struct pol_facts *f;
 	const struct pol_rule *deny, *unmet;
-	bool allowed, overflow, has_uses, has_signers;
+	bool allowed, overflow, has_uses, has_signers, has_approve;
 	uint64_t nways; /* of all demands together */
 };
 
@@ -156,6 +157,49 @@ wants_factor(const struct mg_ask *ask, const struct mg_demand *d)
 }
 
 static void
+add_reviewer(struct sum *sum, const char *role)
+{
+	struct mg_verdict *v = sum->v;
+	size_t i, at;
+
+	for (at = 0; at < v->nreviewers; at++)
+		if (strcmp(v->reviewers[at], role) >= 0)
+			break;
+	if (at < v->nreviewers && strcmp(v->reviewers[at], role) == 0)
+		return;
+	if (v->nreviewers == MG_VERDICT_REVIEWERS_MAX) {
+		sum->overflow = true;
+		return;
+	}
+	for (i = v->nreviewers++; i > at; i--)
+		v->reviewers[i] = v->reviewers[i - 1];
+	v->reviewers[at] = role; /* Rule 4 */
+}
+
+/* Approvals can be done without only where every rule that asks for some
+ * says so; who reviews for one rule does not for another. */
+static void
+add_outage(struct sum *sum, const struct pol_outage *o)
+{
+	const struct pol_facts *f = sum->f;
+	struct mg_verdict *v = sum->v;
+	bool glass = o->glass != 0 && pol_bit(f->roles.sure, o->glass - 1);
+
+	if (!sum->has_approve) {
+		v->served_before = o->served_before;
+		v->break_glass = glass;
+		v->break_glass_always = o->always;
+	}
+	sum->has_approve = true;
+	v->served_before = v->served_before && o->served_before;
+	v->break_glass = v->break_glass && glass;
+	v->break_glass_always = v->break_glass_always && o->always;
+	shortest(&v->break_glass_ms, o->lasts_ms);
+	if (glass)
+		add_reviewer(sum, f->p->role_at[o->review - 1].name);
+}
+
+static void
 add_demand(struct sum *sum, const struct mg_demand *d)
 {
 	struct mg_verdict *v = sum->v;
@@ -164,8 +208,10 @@ add_demand(struct sum *sum, const struct mg_demand *d)
 	v->confirm_number = v->confirm_number || d->confirm_number;
 	v->different_teams = v->different_teams || d->different_teams;
 	v->artifact_signed = v->artifact_signed || d->artifact_signed;
-	if (d->approve != NULL)
+	if (d->approve != NULL) {
 		add_approve(sum, d->approve, pol_demand_is_flat(d));
+		add_outage(sum, &d->outage);
+	}
 	if (!pol_demand_is_flat(d) || d->nexcluded > 0)
 		keep_demand(sum, d);
 	if (d->nsigners > 0)
@@ -310,6 +356,9 @@ set_defaults(struct sum *sum, const struct pol_op *op)
 		v->start_within_ms = START_WITHIN_MS;
 	if (v->lasts_ms == 0)
 		v->lasts_ms = LASTS_MS;
+	if (v->break_glass_ms == 0 || v->break_glass_ms > v->lasts_ms)
+		v->break_glass_ms =
+		    v->lasts_ms < GLASS_MS ? v->lasts_ms : GLASS_MS;
 	if (!sum->has_uses)
 		v->uses = op->kind == POL_OP_HOST ? 0 : 1;
 }

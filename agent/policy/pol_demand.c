@@ -308,6 +308,58 @@ set_uses(struct pol_load *ld, struct mg_demand *d)
 		(void)pol_count(ld, v, strlen(v), 0, POL_USES_MAX, &d->uses);
 }
 
+/* ---- without approvals ---- */
+
+static void
+set_when_hub_down(struct pol_load *ld, struct mg_demand *d)
+{
+	const char *v = ld->ln->value;
+
+	if (strcmp(v, "served-before") == 0)
+		d->outage.served_before = true;
+	else if (strcmp(v, "refuse") != 0)
+		pol_err(ld, 0, "'%s' is not 'refuse' or 'served-before'", v);
+}
+
+static uint32_t
+one_role(struct pol_load *ld)
+{
+	const char *v = ld->ln->value;
+	uint32_t role = pol_role_atom(ld, v, strlen(v), 0);
+
+	return role == POL_NONE ? 0 : role + 1;
+}
+
+static void
+set_glass(struct pol_load *ld, struct mg_demand *d)
+{
+	if (must_can(ld, MG_POLICY_CAN_GLASS))
+		d->outage.glass = one_role(ld);
+}
+
+static void
+set_glass_review(struct pol_load *ld, struct mg_demand *d)
+{
+	d->outage.review = one_role(ld);
+}
+
+static void
+set_glass_when(struct pol_load *ld, struct mg_demand *d)
+{
+	const char *v = ld->ln->value;
+
+	if (strcmp(v, "always") == 0)
+		d->outage.always = true;
+	else if (strcmp(v, "hub-down") != 0)
+		pol_err(ld, 0, "'%s' is not 'hub-down' or 'always'", v);
+}
+
+static void
+set_glass_lasts(struct pol_load *ld, struct mg_demand *d)
+{
+	(void)pol_duration(ld, &d->outage.lasts_ms);
+}
+
 static const struct {
 	const char *key;
 	void (*set)(struct pol_load *ld, struct mg_demand *d);
@@ -328,6 +380,11 @@ static const struct {
     {"start-within", set_start_within},
     {"lasts", set_lasts},
     {"uses", set_uses},
+    {"when-hub-down", set_when_hub_down},
+    {"break-glass", set_glass},
+    {"break-glass-review", set_glass_review},
+    {"break-glass-when", set_glass_when},
+    {"break-glass-lasts", set_glass_lasts},
 };
 
 /* Adds the current line to the text by which equal demands are shared. */
@@ -366,6 +423,26 @@ pol_demand_key(struct pol_load *ld, struct pol_demand_draft *dr)
 	note_line(ld, dr);
 	keys[i].set(ld, &dr->d);
 	return true;
+}
+
+void
+pol_demand_check(struct pol_load *ld, const struct pol_demand_draft *dr)
+{
+	const struct mg_demand *d = &dr->d;
+	bool glass = d->outage.glass != 0;
+
+	if (dr->first == NULL)
+		return;
+	ld->ln = dr->first;
+	if ((glass || d->outage.served_before) && d->approve == NULL)
+		pol_err_key(ld,
+		    "'when-hub-down' and 'break-glass' are about approvals, "
+		    "and this rule asks for none");
+	if (glass != (d->outage.review != 0))
+		pol_err_key(ld,
+		    "'break-glass' and 'break-glass-review' need each other");
+	if (!glass && (d->outage.always || d->outage.lasts_ms != 0))
+		pol_err_key(ld, "there is no 'break-glass' in this rule");
 }
 
 const struct mg_demand *

@@ -235,6 +235,7 @@ check_rule(struct pol_load *ld, const struct draft *dr, size_t errors)
 	if (dr->r.effect == POL_REQUIRE && demand == NULL)
 		pol_err_head(ld, "rule '%s' requires nothing", dr->r.name);
 	check_approve_only(ld, &dr->r);
+	pol_demand_check(ld, &dr->demand);
 	return ld->src.ds->errors == errors;
 }
 

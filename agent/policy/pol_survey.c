@@ -266,6 +266,11 @@ say_needs(struct pol_words *w, const struct mg_verdict *v)
 	}
 	if (v->artifact_signed)
 		pol_say(w, "%sa signed artifact", sep);
+	if (v->served_before)
+		pol_put(w, "; hub down: no approvals for what ran before");
+	if (v->break_glass)
+		pol_say(w, "; may break the glass%s",
+		    v->break_glass_always ? " at any time" : "");
 }
 
 /* What else may forbid it or ask for more. */

@@ -118,6 +118,7 @@ enum mg_verdict_kind {
 #define MG_VERDICT_SLOTS_MAX 16
 #define MG_VERDICT_DEMANDS_MAX 8 /* that say more than slots can */
 #define MG_VERDICT_SIGNERS_MAX 16
+#define MG_VERDICT_REVIEWERS_MAX 4
 
 struct mg_demand;
 
@@ -163,6 +164,16 @@ struct mg_verdict {
 	int64_t start_within_ms;
 	int64_t lasts_ms;
 	unsigned uses; /* how often a grant can be used; 0: no limit */
+	/*
+	 * How it can go without the approvals. served_before: while the hub
+	 * is down, for a version that this host ran before. break_glass: by
+	 * this asker, who is to say so, for break_glass_ms at most; then one
+	 * of each of the reviewers' roles has to sign for it.
+	 */
+	bool served_before, break_glass, break_glass_always;
+	int64_t break_glass_ms;
+	const char *reviewers[MG_VERDICT_REVIEWERS_MAX];
+	size_t nreviewers;
 	/* For mg_policy_quorum(); they live as long as the ask's do. */
 	const struct mg_demand *demands[MG_VERDICT_DEMANDS_MAX];
 	size_t ndemands;
@@ -223,7 +234,9 @@ struct mg_policy_source {
 #define MG_POLICY_CAN_REGISTRY (1U << 9)
 /* is_local is filled in. */
 #define MG_POLICY_CAN_LOCAL (1U << 10)
-#define MG_POLICY_CAN_ALL ((1U << 11) - 1)
+/* break_glass is enforced. */
+#define MG_POLICY_CAN_GLASS (1U << 11)
+#define MG_POLICY_CAN_ALL ((1U << 12) - 1)
 
 /* What the agent can; `modelgate policy` checks for no more and no less. */
 #define MG_POLICY_CAN_AGENT 0U
