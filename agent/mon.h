@@ -31,6 +31,7 @@
  *	mon_auth.c	second factor, enrolment
  *	mon_run.c	running the command, ending it
  *	mon_hub.c	requests to the hub, decisions from it
+ *	mon_outage.c	whether approvers can be reached at all
  *	mon_pam.c	the four questions of the PAM module
  *	mon_list.c	listings and the ledger's readers
  *	ledger/mg_state.c	the fold over the ledger
@@ -65,6 +66,7 @@ struct mon_conf {
 	size_t nlabels;
 	char hub_address[256]; /* empty: no hub */
 	uint16_t hub_port;
+	int64_t hub_down_after_ms;
 	char *pins[MON_PINS_MAX];
 	size_t npins;
 	bool audit_optional;
@@ -341,6 +343,18 @@ void mon_hub_fini(struct mon *m);
 void mon_hub_reconf(struct mon *m);
 const char *mon_hub_status(const struct mon *m);
 
+/* ---- mon_outage.c ---- */
+
+/* Begins to probe the hub; again after a reload. */
+void mon_outage_init(struct mon *m);
+void mon_outage_fini(struct mon *m);
+/* Probes now: something happened. */
+void mon_outage_look(struct mon *m);
+/* Whether no approver can be reached; on record. */
+bool mon_outage_is_down(const struct mon *m);
+/* Since when and why, or "". */
+void mon_outage_text(const struct mon *m, char *out, size_t size);
+
 /* ---- mon_pam.c ---- */
 
 void mon_pam(
@@ -405,6 +419,7 @@ struct mon {
 	struct mon_login *logins; /* processes that opened a session */
 	struct mon_mark *marks;	  /* second factors that PAM asked for */
 	struct mon_link *link;
+	struct mon_outage *outage;
 	int cgroup; /* folder for runs' groups; -1: none */
 	uint32_t run_counter;
 	struct mon_run *spare_run; /* started, not used yet */

@@ -29,6 +29,8 @@
 #define T_USER_CHAUTHTOK 1108
 #define T_USYS_CONFIG 1111
 #define T_USER_CMD 1123
+#define T_SERVICE_START 1130
+#define T_SERVICE_STOP 1131
 #define T_ANOM_LOGIN_FAILURES 2100
 #define T_RESP_KILL_PROC 2202
 #define T_CRYPTO_REPLAY_USER 2406
@@ -283,6 +285,15 @@ fill_policy(struct mg_audit_req *a, const struct mg_rec *rec)
 }
 
 static void
+fill_outage(struct mg_audit_req *a, const struct mg_rec *rec)
+{
+	a->type = mg_rec_bool(rec, "down") ? T_SERVICE_STOP : T_SERVICE_START;
+	a->op = mg_rec_bool(rec, "down") ? "hub-down" : "hub-up";
+	a->success = !mg_rec_bool(rec, "down");
+	more_int(a, "probes", mg_rec_int(rec, "probes", 0));
+}
+
+static void
 fill_factor(struct mg_audit_req *a, const struct mg_rec *rec, const char *op)
 {
 	a->type = T_USER_CHAUTHTOK;
@@ -339,6 +350,8 @@ mon_audit_fill(struct mon *m, const struct mg_rec *rec, struct mg_audit_req *a)
 		fill_policy(a, rec);
 	else if (strcmp(type, "enroll") == 0 || strcmp(type, "unenroll") == 0)
 		fill_factor(a, rec, type);
+	else if (strcmp(type, "outage") == 0)
+		fill_outage(a, rec);
 	else if (strcmp(type, "access") == 0)
 		fill_access(a, rec);
 	else

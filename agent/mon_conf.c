@@ -7,11 +7,14 @@
 
 #include "mg_ini.h"
 #include "mg_name.h"
+#include "mg_time.h"
 #include "mon.h"
 
 #define CONF_MAX 65536
+#define DOWN_AFTER_MIN_MS 1000
+#define DOWN_AFTER_MAX_MS 3600000
 
-enum kind { TEXT_HOST, LABELS, HUB_ADDRESS, PINS, AUDIT, NUMBER, SIZE };
+enum kind { TEXT_HOST, LABELS, HUB_ADDRESS, PINS, DOWN, AUDIT, NUMBER, SIZE };
 
 static const struct {
 	const char *section, *key;
@@ -23,6 +26,7 @@ static const struct {
     {"host", "labels", LABELS, 0, 0, 0},
     {"hub", "address", HUB_ADDRESS, 0, 0, 0},
     {"hub", "keys", PINS, 0, 0, 0},
+    {"hub", "down-after", DOWN, 0, 0, 0},
     {"audit", "mode", AUDIT, 0, 0, 0},
     {"limits", "clients", NUMBER, offsetof(struct mon_conf, clients_max), 8,
 	4096},
@@ -143,6 +147,19 @@ take_address(struct loader *ld, const struct mg_ini_line *l)
 }
 
 static void
+take_down_after(struct loader *ld, const struct mg_ini_line *l)
+{
+	int64_t ms;
+
+	if (mg_duration_parse(l->value, &ms) != MG_ERR_OK ||
+	    ms < DOWN_AFTER_MIN_MS || ms > DOWN_AFTER_MAX_MS)
+		mg_ini_error(ld->ds, l, l->value_col,
+		    "'%s' is not a time from 1s to 1h", l->value);
+	else
+		ld->conf->hub_down_after_ms = ms;
+}
+
+static void
 take_audit(struct loader *ld, const struct mg_ini_line *l)
 {
 	if (strcmp(l->value, "required") == 0)
@@ -204,6 +221,9 @@ take(struct loader *ld, const struct mg_ini_line *l, size_t i)
 		take_list(ld, l, c->pins, &c->npins, MON_PINS_MAX, is_pin,
 		    "a host key such as 'ssh-ed25519 AAAA...'");
 		break;
+	case DOWN:
+		take_down_after(ld, l);
+		break;
 	case AUDIT:
 		take_audit(ld, l);
 		break;
@@ -248,6 +268,7 @@ set_defaults(struct mon_conf *c)
 	    !mg_name_is_valid(c->host))
 		c->host[0] = '\0';
 	c->hub_port = 7022;
+	c->hub_down_after_ms = 60000;
 	c->clients_max = 1024;
 	c->clients_per_user = 64;
 	c->pending_max = MG_PENDING_MAX;
@@ -340,6 +361,8 @@ mon_conf_print(const struct mon_conf *c, FILE *out)
 		fprintf(out, "\n[hub]\naddress = %s%s%s:%u\n", v6 ? "[" : "",
 		    c->hub_address, v6 ? "]" : "", c->hub_port);
 		print_list(out, "keys", c->pins, c->npins);
+		fprintf(out, "down-after = %llds\n",
+		    (long long)(c->hub_down_after_ms / 1000));
 	}
 	fprintf(out, "\n[audit]\nmode = %s\n",
 	    c->audit_optional ? "optional" : "required");

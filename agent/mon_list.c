@@ -504,6 +504,7 @@ static void
 info(struct ask *a)
 {
 	struct mon *m = a->m;
+	char outage[400];
 	struct mg_buf b;
 	struct mg_json j;
 
@@ -522,6 +523,8 @@ info(struct ask *a)
 	mg_json_int(&j, "records", (int64_t)mg_ledger_next_seq(m->ledger) - 1);
 	mg_json_str(&j, "hub", m->conf.hub_address);
 	mg_json_str(&j, "link", mon_hub_status(m));
+	mon_outage_text(m, outage, sizeof(outage));
+	mg_json_str(&j, "outage", outage);
 	mg_json_str(&j, "cgroup", m->cgroup == -1 ? "none" : "v2");
 	mg_json_int(&j, "clients", m->nclients);
 	mg_json_int(&j, "open", (int64_t)mg_state_live_count(m->state));

@@ -148,6 +148,7 @@ reload(struct mon *m)
 	reload_policy(m);
 	mon_audit_check(m);
 	mon_hub_reconf(m);
+	mon_outage_init(m);
 }
 
 /* ---- the host's key for the hub ---- */
@@ -513,6 +514,7 @@ go(struct mon *m)
 	mon_run_sweep(m);
 	mon_req_resume(m);
 	mon_run_prepare(m);
+	mon_outage_init(m);
 	tick(m);
 	if (mon_clients_init(m) != MG_ERR_OK)
 		mg_fatal("cannot listen on the socket: %s", strerror(errno));
@@ -529,6 +531,7 @@ stop(struct mon *m)
 	m->listen_watch = NULL;
 	mon_run_stop_all(m);
 	mon_clients_fini(m);
+	mon_outage_fini(m);
 	mon_hub_fini(m);
 	record_stop(m);
 	mon_audit_fini(m);

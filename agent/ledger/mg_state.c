@@ -853,6 +853,7 @@ static const struct {
     {"rejected", apply_nothing},
     {"access", apply_nothing},
     {"policy", apply_nothing},
+    {"outage", apply_nothing},
     {"enroll", apply_nothing},
     {"unenroll", apply_nothing},
     {"link", apply_nothing},
