@@ -123,9 +123,8 @@ static struct mg_policy *
 load(const char *dir, double *msp)
 {
 	char pol[512], ops[512];
-	struct mg_policy_source src = {.policy_dir = pol,
-	    .operations_dir = ops,
-	    .can = MG_POLICY_CAN_ALL};
+	struct mg_policy_source src = {
+	    .policy_dir = pol, .operations_dir = ops, .can = MG_POLICY_CAN_ALL};
 	static struct mg_diags ds;
 	struct mg_policy *p;
 	uint64_t start;
@@ -197,9 +196,8 @@ main(int argc, char **argv)
 	qsort(ns, n, sizeof(ns[0]), by_value);
 	qsort(allowed_ns, nallowed, sizeof(ns[0]), by_value);
 	printf("%u\t%u\t%u\t%u\t%.0f\t%zu\t%.0f\n", p->rules.n, ns[n / 2],
-	    ns[n / 100 * 99],
-	    nallowed == 0 ? 0 : allowed_ns[nallowed / 2], ms, before,
-	    100.0 * (double)nallowed / (double)n);
+	    ns[n / 100 * 99], nallowed == 0 ? 0 : allowed_ns[nallowed / 2], ms,
+	    before, 100.0 * (double)nallowed / (double)n);
 	mg_policy_free(p);
 	return 0;
 }

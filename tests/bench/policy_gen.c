@@ -160,13 +160,12 @@ put_cedar(const char *dir)
 		    "Action::\"%s\", ",
 		    r->denies ? "forbid" : "permit", r->role, ops[r->op]);
 		if (r->by_project)
-			fprintf(f, "resource in Project::\"p%u\")",
-			    r->project);
+			fprintf(f, "resource in Project::\"p%u\")", r->project);
 		else
 			fprintf(f, "resource == Model::\"m%u\")", r->model);
 		if (r->has_env)
-			fprintf(f, " when { context.env == \"%s\" }",
-			    envs[r->env]);
+			fprintf(
+			    f, " when { context.env == \"%s\" }", envs[r->env]);
 		fprintf(f, ";\n");
 	}
 	finish(f);
@@ -199,7 +198,8 @@ put_casbin(const char *dir)
 static void
 put_host_tools(const char *dir)
 {
-	FILE *sudoers = create(dir, "sudoers"), *doas = create(dir, "doas.conf");
+	FILE *sudoers = create(dir, "sudoers"),
+	     *doas = create(dir, "doas.conf");
 	uint32_t i;
 
 	for (i = 0; i < nrules; i++) {
@@ -264,8 +264,7 @@ main(int argc, char **argv)
 	state = state * UINT64_C(0x9e3779b97f4a7c15) + 88172645463325252U;
 	nroles = nrules / 50 < 10 ? 10 : nrules / 50;
 	nroles = nroles > 2000 ? 2000 : nroles;
-	if (nrules == 0 ||
-	    (rules = calloc(nrules, sizeof(*rules))) == NULL)
+	if (nrules == 0 || (rules = calloc(nrules, sizeof(*rules))) == NULL)
 		return 1;
 	make_rules();
 	(void)mkdir(argv[2], 0755);

@@ -219,149 +219,150 @@ a_hostile_file_name_is_refused(void **state)
 	"members = alice\n"                                                    \
 	"[rule r]\n"
 
+static const struct {
+	const char *text, *message;
+} mistakes[] = {
+    {"[rule r]\noperation = fly\n",
+	"policy.d/t.ini:2:13: no operation 'fly' is defined"},
+    {"[rule r]\n", "policy.d/t.ini:1:7: rule 'r' names no operation"},
+    {"[rul r]\n", "policy.d/t.ini:1:2: unknown section type 'rul'"},
+    {"[rule]\n", "policy.d/t.ini:1:6: [rule] needs a name"},
+    {"[rule a/b]\noperation = login\n",
+	"policy.d/t.ini:1:7: rule name 'a/b' contains '/'"},
+    {"[rule r]\noperation = login\nrole = ops\n",
+	"policy.d/t.ini:3:8: no role 'ops' is defined"},
+    {"[rule r]\noperation = login\nmfa = yes\n",
+	"policy.d/t.ini:3:7: 'yes' is not 'required' or "
+	"'hardware-key'"},
+    {"[rule r]\noperation = login\neffect = permit\n",
+	"policy.d/t.ini:3:10: 'permit' is not allow, deny or require"},
+    {"[rule r]\noperation = *\n",
+	"policy.d/t.ini:2:13: a rule that allows names its "
+	"operations; '*' is for deny and require"},
+    {"[rule r]\noperation = login\neffect = deny\nmfa = required\n",
+	"policy.d/t.ini:4:1: a rule that denies cannot ask for "
+	"anything"},
+    {"[rule r]\noperation = login\neffect = require\n",
+	"policy.d/t.ini:1:7: rule 'r' requires nothing"},
+    {"[rule r]\noperation = login\nlasts = 1y\n",
+	"policy.d/t.ini:3:9: '1y' is not a duration such as 30m, "
+	"1h30m or 7d"},
+    {"[rule r]\noperation = login\nlasts = 0s\n",
+	"policy.d/t.ini:3:9: '0s' is not a duration such as 30m, "
+	"1h30m or 7d"},
+    {"[rule r]\noperation = login\nlasts = 367d\n",
+	"policy.d/t.ini:3:9: the duration is over 366 days"},
+    {"[rule r]\noperation = login\nuses = 0\n",
+	"policy.d/t.ini:3:8: the count must not be 0"},
+    {"[rule r]\noperation = login\nuses = 1x\n",
+	"policy.d/t.ini:3:9: 'x' is not a digit"},
+    {"[rule r]\noperation = login\nuses = -1\n",
+	"policy.d/t.ini:3:8: a number must stand here"},
+    {"[rule r]\noperation = login,\n",
+	"policy.d/t.ini:2:19: nothing stands behind the ','"},
+    {"[rule r]\noperation = ,login\n",
+	"policy.d/t.ini:2:13: nothing stands before the ','"},
+    {"[rule r]\noperation = login\nfrom = 10.0.0.1/8\n",
+	"policy.d/t.ini:3:8: there are bits behind the prefix; write "
+	"10.0.0.0/8"},
+    {"[rule r]\noperation = login\nfrom = 10.0.0.0/33\n",
+	"policy.d/t.ini:3:17: the number is over 32"},
+    {"[rule r]\noperation = login\nfrom = 10.0.0.0/08\n",
+	"policy.d/t.ini:3:17: the number begins with 0"},
+    {"[rule r]\noperation = login\nfrom = office\n",
+	"policy.d/t.ini:3:8: 'office' is not an address or a network "
+	"such as 10.0.0.0/8 or 2001:db8::/32"},
+    {"[rule r]\noperation = login\nfrom = ::ffff:10.0.0.0/104\n",
+	"policy.d/t.ini:3:8: write a v4 address in its own form"},
+    {"[rule r]\noperation = login\nfrom = 2001:db8::1/32\n",
+	"policy.d/t.ini:3:8: there are bits behind the prefix; write "
+	"2001:db8::/32"},
+    {"[rule r]\noperation = login\nmodel = teir:high\n",
+	"policy.d/t.ini:3:9: models have no attribute 'teir'"},
+    {"[rule r]\noperation = login\nmodel = a/b*\n",
+	"policy.d/t.ini:3:9: model 'a/b*' contains '/'"},
+    {"[rule r]\noperation = login\nhost = env:\n",
+	"policy.d/t.ini:3:12: value '' is empty"},
+    {"[rule r]\noperation = login\nhosts = env:x\n",
+	"policy.d/t.ini:3:1: unknown key 'hosts' in [rule]"},
+    {BASE "operation = deploy\napprove = 0 ops\n",
+	"policy.d/t.ini:8:11: the count must not be 0"},
+    {BASE "operation = deploy\napprove = ops\n",
+	"policy.d/t.ini:8:11: write how many of which role, such as "
+	"'1 risk-owner'"},
+    {BASE "operation = deploy\napprove = 1 nobody\n",
+	"policy.d/t.ini:8:13: no role 'nobody' is defined"},
+    {BASE "operation = deploy\napprove = 1 ops|ops\n",
+	"policy.d/t.ini:8:17: the role stands twice"},
+    {BASE "operation = deploy\napprove = 33 ops\n",
+	"policy.d/t.ini:8:11: the number is over 32"},
+    {"[role a]\nmembers = b\n[role b]\nmembers = a\n",
+	"policy.d/t.ini:1:7: role 'a' is made of itself, by way of "
+	"its members"},
+    {"[role a]\nmembers = x, !a\n",
+	"policy.d/t.ini:1:7: role 'a' is made of itself, by way of "
+	"its members"},
+    {"[role a]\n", "policy.d/t.ini:1:7: role 'a' has no members"},
+    {"[role a]\nmembers = role:b\n",
+	"policy.d/t.ini:2:16: no role 'b' is defined"},
+    {"[role a]\nmembers = @\n",
+	"policy.d/t.ini:2:12: '' is not a group's name"},
+    {"[role a]\nmembers = -x\n",
+	"policy.d/t.ini:2:11: user '-x' begins with '-'"},
+    {"[user a]\nkind = robot\n",
+	"policy.d/t.ini:2:8: 'robot' is neither 'person' nor "
+	"'service'"},
+    {"[user a]\ncolour = red\n",
+	"policy.d/t.ini:2:1: unknown key 'colour' in [user]"},
+    {"[model a]\ncolour = red\n",
+	"policy.d/t.ini:2:1: unknown key 'colour' in [model]"},
+    {"[model a*b]\ntier = high\n[model *ab]\ntier = low\n",
+	"policy.d/t.ini:1:8: neither 'a*b' nor '*ab' "
+	"(policy.d/t.ini:3) is more specific, and they disagree about "
+	"'tier'"},
+    {"[operation login]\ncommand = /bin/true\nrun-as = a\n",
+	"policy.d/t.ini:1:12: operation 'login' is built in"},
+    {"[operation x]\nrun-as = a\n",
+	"policy.d/t.ini:1:12: [operation x] needs a 'command'"},
+    {"[operation x]\ncommand = /bin/true\n",
+	"policy.d/t.ini:1:12: [operation x] needs a 'run-as'"},
+    {"[operation x]\ncommand = true\nrun-as = a\n",
+	"policy.d/t.ini:2:11: 'true' is not an absolute path"},
+    {"[operation x]\ncommand = /bin/{model}\nrun-as = a\n",
+	"policy.d/t.ini:2:11: the program cannot be a placeholder"},
+    {"[operation x]\ncommand = /bin/../sh\nrun-as = a\n",
+	"policy.d/t.ini:2:11: the path is not in its shortest form"},
+    {"[operation x]\ncommand = /bin/true {host}\nrun-as = a\n",
+	"policy.d/t.ini:2:21: only {user}, {model}, {version} and "
+	"{args} can stand in braces"},
+    {"[operation x]\ncommand = /bin/true a}\nrun-as = a\n",
+	"policy.d/t.ini:2:22: only {user}, {model}, {version} and "
+	"{args} can stand in braces"},
+    {"[operation x]\ncommand = /bin/true a{args}\nrun-as = a\n",
+	"policy.d/t.ini:2:22: {args} stands once, as a word of its "
+	"own"},
+    {"[operation x]\ncommand = /bin/true {args} {args}\nrun-as = a\n",
+	"policy.d/t.ini:2:28: {args} stands once, as a word of its "
+	"own"},
+    {"[operation x]\ncommand = /bin/true a\"b c\"\nrun-as = a\n",
+	"policy.d/t.ini:2:22: a quote stands around a whole word or "
+	"not at all"},
+    {"[operation x]\ncommand = /bin/a\nrun-as = a\n"
+     "[operation-group x]\noperations = x\n",
+	"policy.d/t.ini:4:18: 'x' is both an operation and a group of "
+	"operations"},
+    {"[operation-group x]\noperations = x\n",
+	"policy.d/t.ini:2:14: 'x' is a group itself"},
+};
+
 static void
 errors_name_line_and_column(void **state)
 {
-	static const struct {
-		const char *text, *message;
-	} bad[] = {
-	    {"[rule r]\noperation = fly\n",
-		"policy.d/t.ini:2:13: no operation 'fly' is defined"},
-	    {"[rule r]\n", "policy.d/t.ini:1:7: rule 'r' names no operation"},
-	    {"[rul r]\n", "policy.d/t.ini:1:2: unknown section type 'rul'"},
-	    {"[rule]\n", "policy.d/t.ini:1:6: [rule] needs a name"},
-	    {"[rule a/b]\noperation = login\n",
-		"policy.d/t.ini:1:7: rule name 'a/b' contains '/'"},
-	    {"[rule r]\noperation = login\nrole = ops\n",
-		"policy.d/t.ini:3:8: no role 'ops' is defined"},
-	    {"[rule r]\noperation = login\nmfa = yes\n",
-		"policy.d/t.ini:3:7: 'yes' is not 'required' or "
-		"'hardware-key'"},
-	    {"[rule r]\noperation = login\neffect = permit\n",
-		"policy.d/t.ini:3:10: 'permit' is not allow, deny or require"},
-	    {"[rule r]\noperation = *\n",
-		"policy.d/t.ini:2:13: a rule that allows names its "
-		"operations; '*' is for deny and require"},
-	    {"[rule r]\noperation = login\neffect = deny\nmfa = required\n",
-		"policy.d/t.ini:4:1: a rule that denies cannot ask for "
-		"anything"},
-	    {"[rule r]\noperation = login\neffect = require\n",
-		"policy.d/t.ini:1:7: rule 'r' requires nothing"},
-	    {"[rule r]\noperation = login\nlasts = 1y\n",
-		"policy.d/t.ini:3:9: '1y' is not a duration such as 30m, "
-		"1h30m or 7d"},
-	    {"[rule r]\noperation = login\nlasts = 0s\n",
-		"policy.d/t.ini:3:9: '0s' is not a duration such as 30m, "
-		"1h30m or 7d"},
-	    {"[rule r]\noperation = login\nlasts = 367d\n",
-		"policy.d/t.ini:3:9: the duration is over 366 days"},
-	    {"[rule r]\noperation = login\nuses = 0\n",
-		"policy.d/t.ini:3:8: the count must not be 0"},
-	    {"[rule r]\noperation = login\nuses = 1x\n",
-		"policy.d/t.ini:3:9: 'x' is not a digit"},
-	    {"[rule r]\noperation = login\nuses = -1\n",
-		"policy.d/t.ini:3:8: a number must stand here"},
-	    {"[rule r]\noperation = login,\n",
-		"policy.d/t.ini:2:19: nothing stands behind the ','"},
-	    {"[rule r]\noperation = ,login\n",
-		"policy.d/t.ini:2:13: nothing stands before the ','"},
-	    {"[rule r]\noperation = login\nfrom = 10.0.0.1/8\n",
-		"policy.d/t.ini:3:8: there are bits behind the prefix; write "
-		"10.0.0.0/8"},
-	    {"[rule r]\noperation = login\nfrom = 10.0.0.0/33\n",
-		"policy.d/t.ini:3:17: the number is over 32"},
-	    {"[rule r]\noperation = login\nfrom = 10.0.0.0/08\n",
-		"policy.d/t.ini:3:17: the number begins with 0"},
-	    {"[rule r]\noperation = login\nfrom = office\n",
-		"policy.d/t.ini:3:8: 'office' is not an address or a network "
-		"such as 10.0.0.0/8 or 2001:db8::/32"},
-	    {"[rule r]\noperation = login\nfrom = ::ffff:10.0.0.0/104\n",
-		"policy.d/t.ini:3:8: write a v4 address in its own form"},
-	    {"[rule r]\noperation = login\nfrom = 2001:db8::1/32\n",
-		"policy.d/t.ini:3:8: there are bits behind the prefix; write "
-		"2001:db8::/32"},
-	    {"[rule r]\noperation = login\nmodel = teir:high\n",
-		"policy.d/t.ini:3:9: models have no attribute 'teir'"},
-	    {"[rule r]\noperation = login\nmodel = a/b*\n",
-		"policy.d/t.ini:3:9: model 'a/b*' contains '/'"},
-	    {"[rule r]\noperation = login\nhost = env:\n",
-		"policy.d/t.ini:3:12: value '' is empty"},
-	    {"[rule r]\noperation = login\nhosts = env:x\n",
-		"policy.d/t.ini:3:1: unknown key 'hosts' in [rule]"},
-	    {BASE "operation = deploy\napprove = 0 ops\n",
-		"policy.d/t.ini:8:11: the count must not be 0"},
-	    {BASE "operation = deploy\napprove = ops\n",
-		"policy.d/t.ini:8:11: write how many of which role, such as "
-		"'1 risk-owner'"},
-	    {BASE "operation = deploy\napprove = 1 nobody\n",
-		"policy.d/t.ini:8:13: no role 'nobody' is defined"},
-	    {BASE "operation = deploy\napprove = 1 ops|ops\n",
-		"policy.d/t.ini:8:17: the role stands twice"},
-	    {BASE "operation = deploy\napprove = 33 ops\n",
-		"policy.d/t.ini:8:11: the number is over 32"},
-	    {"[role a]\nmembers = b\n[role b]\nmembers = a\n",
-		"policy.d/t.ini:1:7: role 'a' is made of itself, by way of "
-		"its members"},
-	    {"[role a]\nmembers = x, !a\n",
-		"policy.d/t.ini:1:7: role 'a' is made of itself, by way of "
-		"its members"},
-	    {"[role a]\n", "policy.d/t.ini:1:7: role 'a' has no members"},
-	    {"[role a]\nmembers = role:b\n",
-		"policy.d/t.ini:2:16: no role 'b' is defined"},
-	    {"[role a]\nmembers = @\n",
-		"policy.d/t.ini:2:12: '' is not a group's name"},
-	    {"[role a]\nmembers = -x\n",
-		"policy.d/t.ini:2:11: user '-x' begins with '-'"},
-	    {"[user a]\nkind = robot\n",
-		"policy.d/t.ini:2:8: 'robot' is neither 'person' nor "
-		"'service'"},
-	    {"[user a]\ncolour = red\n",
-		"policy.d/t.ini:2:1: unknown key 'colour' in [user]"},
-	    {"[model a]\ncolour = red\n",
-		"policy.d/t.ini:2:1: unknown key 'colour' in [model]"},
-	    {"[model a*b]\ntier = high\n[model *ab]\ntier = low\n",
-		"policy.d/t.ini:1:8: neither 'a*b' nor '*ab' "
-		"(policy.d/t.ini:3) is more specific, and they disagree about "
-		"'tier'"},
-	    {"[operation login]\ncommand = /bin/true\nrun-as = a\n",
-		"policy.d/t.ini:1:12: operation 'login' is built in"},
-	    {"[operation x]\nrun-as = a\n",
-		"policy.d/t.ini:1:12: [operation x] needs a 'command'"},
-	    {"[operation x]\ncommand = /bin/true\n",
-		"policy.d/t.ini:1:12: [operation x] needs a 'run-as'"},
-	    {"[operation x]\ncommand = true\nrun-as = a\n",
-		"policy.d/t.ini:2:11: 'true' is not an absolute path"},
-	    {"[operation x]\ncommand = /bin/{model}\nrun-as = a\n",
-		"policy.d/t.ini:2:11: the program cannot be a placeholder"},
-	    {"[operation x]\ncommand = /bin/../sh\nrun-as = a\n",
-		"policy.d/t.ini:2:11: the path is not in its shortest form"},
-	    {"[operation x]\ncommand = /bin/true {host}\nrun-as = a\n",
-		"policy.d/t.ini:2:21: only {user}, {model}, {version} and "
-		"{args} can stand in braces"},
-	    {"[operation x]\ncommand = /bin/true a}\nrun-as = a\n",
-		"policy.d/t.ini:2:22: only {user}, {model}, {version} and "
-		"{args} can stand in braces"},
-	    {"[operation x]\ncommand = /bin/true a{args}\nrun-as = a\n",
-		"policy.d/t.ini:2:22: {args} stands once, as a word of its "
-		"own"},
-	    {"[operation x]\ncommand = /bin/true {args} {args}\nrun-as = a\n",
-		"policy.d/t.ini:2:28: {args} stands once, as a word of its "
-		"own"},
-	    {"[operation x]\ncommand = /bin/true a\"b c\"\nrun-as = a\n",
-		"policy.d/t.ini:2:22: a quote stands around a whole word or "
-		"not at all"},
-	    {"[operation x]\ncommand = /bin/a\nrun-as = a\n"
-	     "[operation-group x]\noperations = x\n",
-		"policy.d/t.ini:4:18: 'x' is both an operation and a group of "
-		"operations"},
-	    {"[operation-group x]\noperations = x\n",
-		"policy.d/t.ini:2:14: 'x' is a group itself"},
-	};
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_bad_at((int)i, bad[i].text, bad[i].message);
+	for (i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++)
+		assert_bad_at((int)i, mistakes[i].text, mistakes[i].message);
 }
 
 static void

@@ -48,8 +48,7 @@ struct who {
 	const char **users; /* sorted */
 	size_t nusers;
 	struct pol_vec ways; /* struct way */
-	const struct mg_ask *ask;
-	uint32_t nuser, nop; /* whom and what ask is about */
+	uint32_t nuser, nop; /* whom and what g.ask is about */
 	bool failed;
 };
 
@@ -116,8 +115,8 @@ take_row(void *arg, const struct pol_row *row)
 		w->failed = true;
 		return;
 	}
-	way->user = w->ask->user;
-	way->operation = w->ask->operation;
+	way->user = w->g.ask.user;
+	way->operation = w->g.ask.operation;
 	way->nuser = w->nuser;
 	way->nop = w->nop;
 	way->asks = row->v.kind == MG_VERDICT_ASK;
@@ -156,14 +155,13 @@ static bool
 find(struct who *w)
 {
 	const struct mg_policy *p = w->c.p;
-	struct mg_ask ask = w->g.ask;
+	struct mg_ask *ask = &w->g.ask;
 	struct pol_survey s;
 	uint32_t o;
 	size_t i;
 	bool ok;
 
-	ask.people = w->c.view;
-	w->ask = &ask;
+	ask->people = w->c.view;
 	if (!pol_survey_init(&s, p))
 		return false;
 	ok = true;
@@ -171,12 +169,12 @@ find(struct who *w)
 		if (w->g.operation[0] != '\0' &&
 		    strcmp(p->ops.v[o].s, w->g.operation) != 0)
 			continue;
-		ask.operation = p->ops.v[o].s;
+		ask->operation = p->ops.v[o].s;
 		w->nop = o;
 		for (i = 0; i < w->nusers && ok && !w->failed; i++) {
-			ask.user = w->users[i];
+			ask->user = w->users[i];
 			w->nuser = (uint32_t)i;
-			ok = pol_survey_user(&s, &ask, w->open, take_row, w);
+			ok = pol_survey_user(&s, ask, w->open, take_row, w);
 		}
 	}
 	pol_survey_fini(&s);
