@@ -40,6 +40,11 @@
  *	pol_test.c	[test]
  *	pol_survey.c	who can, what can
  *	pol_near.c	which rules nearly apply, for explanations
+ *	pol_clause.c	what an allowance takes, compared with another
+ *	pol_imply.c	whether one condition holds whenever another does
+ *	pol_diff.c	what a new policy changes for whom
+ *	pol_diff_rest.c	and what it changes besides decisions
+ *	pol_lint.c	what loads, but cannot be meant
  *	policy.c	small answers
  */
 
@@ -1008,6 +1013,121 @@ size_t pol_near(const struct mg_policy *p, const struct mg_ask *ask,
     struct pol_near *out, size_t max);
 /* What a rule asks for, in a few words. */
 void pol_say_demand(struct pol_words *w, const struct mg_demand *d);
+
+/* ---- pol_clause.c ---- */
+
+enum pol_clause_kind {
+	POL_CLAUSE_MFA = 0,
+	POL_CLAUSE_MFA_AGE,
+	POL_CLAUSE_HARDWARE,
+	POL_CLAUSE_KEYS,
+	POL_CLAUSE_KEY_AGE,
+	POL_CLAUSE_ROLE,
+	POL_CLAUSE_WAYS,
+	POL_CLAUSE_TEAMS,
+	POL_CLAUSE_EXCLUDED,
+	POL_CLAUSE_NUMBER,
+	POL_CLAUSE_SIGNED,
+	POL_CLAUSE_SIGNERS,
+	POL_CLAUSE_LIVE,
+	POL_CLAUSE_RATE,
+	POL_CLAUSE_BYTES,
+	/* From here on every allowance has them, and says them if unlike. */
+	POL_CLAUSE_APPROVE_WITHIN,
+	POL_CLAUSE_START_WITHIN,
+	POL_CLAUSE_LASTS,
+	POL_CLAUSE_USES,
+};
+
+#define POL_CLAUSES_MAX 64
+
+/* What is asked for; the same of two is told by kind, name and of. */
+struct pol_clause {
+	enum pol_clause_kind kind;
+	const char *name;
+	int64_t of, strict; /* the larger, the less is allowed */
+};
+
+struct pol_clauses {
+	bool is_denied, is_cut;
+	size_t n;
+	struct pol_clause v[POL_CLAUSES_MAX];
+};
+
+#define POL_WIDER 1U
+#define POL_NARROWER 2U
+
+/* Of a verdict and the rules that it comes from; they live longer. */
+void pol_clauses_of(struct pol_clauses *cs, const struct mg_verdict *v,
+    const struct pol_rule *const *rules, size_t n);
+/* What the second allows that the first does not, and the reverse. */
+unsigned pol_clauses_compare(
+    const struct pol_clauses *was, const struct pol_clauses *is);
+/* "mfa, 1 risk-owner"; times and uses where other has them unlike. */
+void pol_say_clauses(struct pol_words *w, const struct pol_clauses *cs,
+    const struct pol_clauses *other);
+
+/* ---- pol_imply.c ---- */
+
+/*
+ * Whether b's condition holds whenever a's does, as far as their texts show:
+ * true is sure, false is not. Conditions on people are not compared.
+ */
+bool pol_cond_implies(const struct mg_policy *pa, const struct pol_rule *a,
+    const struct mg_policy *pb, const struct pol_rule *b, enum pol_cond cond);
+/* All of b's conditions among conds. */
+bool pol_conds_imply(const struct mg_policy *pa, const struct pol_rule *a,
+    const struct mg_policy *pb, const struct pol_rule *b, unsigned conds);
+/*
+ * The rule as several, each with one of the items of its lists of hosts,
+ * models and versions; itself where these are long. At most POL_ALTS_MAX
+ * into out, in memory of mem. 0: out of memory.
+ */
+size_t pol_alternatives(struct pol_arena *mem, const struct pol_rule *r,
+    unsigned conds, struct pol_rule *out);
+
+/* ---- pol_diff.c ---- */
+
+enum pol_change_kind {
+	POL_CHANGE_DECISION = 0, /* users, operation, perhaps model */
+	POL_CHANGE_APPROVER,	 /* users, operation is the role's name */
+	POL_CHANGE_OPERATION,	 /* what is run */
+	POL_CHANGE_SEPARATION,
+	POL_CHANGE_GUARD,
+	POL_CHANGE_MORE, /* what was too much to look at */
+};
+
+struct pol_change {
+	enum pol_change_kind kind;
+	unsigned how; /* POL_WIDER, POL_NARROWER */
+	const char *const *users;
+	size_t nusers;
+	const char *operation, *model;
+	const char *when;	    /* "on env:test"; empty: always */
+	const char *before, *after; /* NULL: denied, not there */
+	const char *rule, *where;   /* that makes it so; NULL: none */
+	bool is_old;		    /* that rule is gone */
+	int64_t since_ms;	    /* 0: now */
+};
+
+typedef void (*pol_change_fn)(void *arg, const struct pol_change *c);
+
+/*
+ * Calls fn for everything that differs. users are those to look at, each
+ * once; an empty name is whoever no policy names. false: out of memory.
+ */
+bool pol_diff(const struct mg_policy *was, const struct mg_policy *is,
+    const struct mg_people *people, const char *const *users, size_t nusers,
+    int64_t now_ms, pol_change_fn fn, void *arg);
+
+/* ---- pol_diff_rest.c ---- */
+
+void pol_diff_operations(const struct mg_policy *was,
+    const struct mg_policy *is, pol_change_fn fn, void *arg);
+void pol_diff_separations(const struct mg_policy *was,
+    const struct mg_policy *is, pol_change_fn fn, void *arg);
+void pol_diff_guard(const struct mg_policy *was, const struct mg_policy *is,
+    pol_change_fn fn, void *arg);
 
 /* ---- policy.c ---- */
 

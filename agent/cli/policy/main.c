@@ -25,6 +25,7 @@ static const struct {
 	"list everybody who may do it"},
     {"what-can", pcli_what_can, "USER [MODEL[@VERSION]] [on LABELS]",
 	"list everything that somebody may do"},
+    {"diff", pcli_diff, "OLD NEW", "say what a new policy changes for whom"},
     {"fmt", pcli_fmt, "[-w] [--check] FILE|DIR...", "write files in one form"},
     {"digest", pcli_digest, "[DIR]", "print what approvals name"},
 };

@@ -64,6 +64,11 @@ void pcli_table_row(
 /* Prints with indent blanks in front, and frees. */
 void pcli_table_end(struct pcli_table *t, unsigned indent);
 
+/* "alice, bob, anybody in @ml, anybody else", wrapped, indented. */
+void pcli_names(const char *const *names, size_t n, unsigned indent);
+/* How one of those names is shown; buf is for the long ones. */
+const char *pcli_name(const char *name, char *buf, size_t size);
+
 /* One JSON document on stdout. */
 struct pcli_json {
 	struct mg_buf b;
@@ -89,6 +94,14 @@ const struct mg_people *pcli_people_view(struct pcli_people *pp);
 /* Whether the machine (or an option) knows this user, this group. */
 bool pcli_people_has_user(struct pcli_people *pp, const char *user);
 bool pcli_people_has_group(struct pcli_people *pp, const char *group);
+
+/*
+ * Everybody whom the policies name, or their groups have as members, each
+ * once; "@GROUP" for somebody in a group whose members are not known here;
+ * at last "", for anybody else. Valid until the next call; NULL: no memory.
+ */
+const char *const *pcli_people_all(struct pcli_people *pp,
+    const struct mg_policy *const *p, size_t npolicies, size_t *np);
 
 /* ---- pcli_load.c ---- */
 

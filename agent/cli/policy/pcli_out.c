@@ -165,6 +165,40 @@ pcli_table_end(struct pcli_table *t, unsigned indent)
 	memset(t, 0, sizeof(*t));
 }
 
+/* ---- people ---- */
+
+const char *
+pcli_name(const char *name, char *buf, size_t size)
+{
+	if (name[0] == '\0')
+		return "(anybody else)";
+	if (name[0] != '@')
+		return name;
+	snprintf(buf, size, "(anybody in %s)", name);
+	return buf;
+}
+
+void
+pcli_names(const char *const *names, size_t n, unsigned indent)
+{
+	size_t col = 0, len, i;
+	char buf[512];
+
+	for (i = 0; i < n; i++) {
+		const char *name = pcli_name(names[i], buf, sizeof(buf));
+
+		len = strlen(name) + (i + 1 < n ? 2 : 0);
+		if (col == 0 || col + len > 78) {
+			printf("%s%*s", col == 0 ? "" : "\n", (int)indent, "");
+			col = indent;
+		}
+		printf("%s%s%s%s", pcli_on(PCLI_BOLD), name, pcli_off(),
+		    i + 1 < n ? ", " : "");
+		col += len;
+	}
+	putchar('\n');
+}
+
 /* ---- JSON ---- */
 
 struct mg_json *

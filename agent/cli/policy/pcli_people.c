@@ -27,6 +27,10 @@ struct pcli_people {
 	struct pol_arena mem;
 	struct table users, groups;
 	bool only; /* what the options said */
+	const char *in_group[2];
+	/* For pcli_people_all(). */
+	const char **all;
+	size_t nall, cap;
 };
 
 static struct known *
@@ -127,11 +131,17 @@ groups_of(void *arg, const char *user, size_t *np)
 {
 	static const char *const none[1];
 	struct pcli_people *pp = arg;
-	struct known *k = user[0] == '\0' ? NULL : user_of(pp, user);
+	struct known *k;
 
 	*np = 0;
 	if (user[0] == '\0') /* somebody whom nobody named */
 		return none;
+	if (user[0] == '@') { /* somebody in that group and in no other */
+		pp->in_group[0] = user + 1;
+		*np = 1;
+		return pp->in_group;
+	}
+	k = user_of(pp, user);
 	if (k == NULL || (!k->exists && !k->is_told && !pp->only))
 		return NULL; /* unknown here */
 	*np = k->n;
@@ -199,6 +209,7 @@ pcli_people_free(struct pcli_people *pp)
 		return;
 	table_fini(&pp->users);
 	table_fini(&pp->groups);
+	free(pp->all);
 	pol_arena_fini(&pp->mem);
 	free(pp);
 }
@@ -258,4 +269,75 @@ pcli_people_has_group(struct pcli_people *pp, const char *group)
 	struct known *k = group_of(pp, group);
 
 	return pp->only || (k != NULL && (k->exists || k->is_told));
+}
+
+/* ---- everybody ---- */
+
+static bool
+put_name(struct pcli_people *pp, const char *name)
+{
+	size_t cap = pp->cap == 0 ? 64 : pp->cap * 2;
+	const char **v;
+
+	if (pp->nall == pp->cap) {
+		v = reallocarray(pp->all, cap, sizeof(*v));
+		if (v == NULL)
+			return false;
+		pp->all = v;
+		pp->cap = cap;
+	}
+	pp->all[pp->nall++] = name;
+	return true;
+}
+
+/* The members, or "@GROUP" for whom this machine does not know. */
+static bool
+put_members(struct pcli_people *pp, const char *group)
+{
+	const char *const *v;
+	const char *somebody;
+	size_t n = 0, i;
+	bool ok = true;
+
+	v = members_of(pp, group, &n);
+	for (i = 0; ok && i < n; i++)
+		ok = put_name(pp, v[i]);
+	if (n > 0)
+		return ok;
+	somebody = pol_printf(&pp->mem, "@%s", group);
+	return somebody != NULL && put_name(pp, somebody);
+}
+
+static int
+by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+const char *const *
+pcli_people_all(struct pcli_people *pp, const struct mg_policy *const *p,
+    size_t npolicies, size_t *np)
+{
+	size_t i, k, n;
+	uint32_t u;
+	bool ok = true;
+
+	pp->nall = 0;
+	for (i = 0; i < npolicies; i++) {
+		for (u = 0; ok && u < p[i]->users.n; u++)
+			ok = put_name(pp, p[i]->users.v[u].s);
+		for (u = 0; ok && u < p[i]->groups.n; u++)
+			ok = put_members(pp, p[i]->groups.v[u].s);
+	}
+	n = pp->nall;
+	if (n > 1)
+		qsort(pp->all, n, sizeof(*pp->all), by_text);
+	for (i = k = 0; i < n; i++)
+		if (i == 0 || strcmp(pp->all[i], pp->all[k - 1]) != 0)
+			pp->all[k++] = pp->all[i];
+	pp->nall = k;
+	if (!ok || !put_name(pp, ""))
+		return NULL;
+	*np = pp->nall;
+	return pp->all;
 }

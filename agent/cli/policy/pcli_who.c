@@ -29,8 +29,6 @@ static const char what_help[] =
     "circumstances.\n\n"
     "exit status: 0 something, 1 nothing, 125 the policy does not load\n";
 
-#define NOBODY_ELSE "(anybody else)"
-
 /* One way for one user to do one operation. */
 struct way {
 	const char *user, *operation; /* user empty: anybody else */
@@ -45,63 +43,13 @@ struct who {
 	struct pol_given g;
 	bool matrix, csv;
 	unsigned open;
-	const char **users; /* sorted */
+	const char *const *users; /* sorted */
+	const char *user;	  /* the only one, of what-can */
 	size_t nusers;
 	struct pol_vec ways; /* struct way */
 	uint32_t nuser, nop; /* whom and what g.ask is about */
 	bool failed;
 };
-
-/* ---- who is there ---- */
-
-static int
-by_text(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static bool
-add_user(struct who *w, size_t *capp, const char *name)
-{
-	size_t cap = *capp == 0 ? 64 : *capp * 2;
-	const char **v;
-
-	if (w->nusers == *capp) {
-		v = reallocarray(w->users, cap, sizeof(*v));
-		if (v == NULL)
-			return false;
-		w->users = v;
-		*capp = cap;
-	}
-	w->users[w->nusers++] = name;
-	return true;
-}
-
-static bool
-list_users(struct who *w)
-{
-	const struct mg_policy *p = w->c.p;
-	const char *const *v;
-	size_t n = 0, i, k, cap = 0;
-	uint32_t u;
-
-	for (u = 0; u < p->users.n; u++)
-		if (!add_user(w, &cap, p->users.v[u].s))
-			return false;
-	for (u = 0; u < p->groups.n; u++) {
-		v = w->c.view->members_of(w->c.view->arg, p->groups.v[u].s, &n);
-		for (i = 0; v != NULL && i < n; i++)
-			if (!add_user(w, &cap, v[i]))
-				return false;
-	}
-	if (w->nusers > 1)
-		qsort(w->users, w->nusers, sizeof(*w->users), by_text);
-	for (i = k = 0; i < w->nusers; i++)
-		if (i == 0 || strcmp(w->users[i], w->users[k - 1]) != 0)
-			w->users[k++] = w->users[i];
-	w->nusers = k;
-	return add_user(w, &cap, "");
-}
 
 /* ---- finding ---- */
 
@@ -183,12 +131,6 @@ find(struct who *w)
 
 /* ---- showing ---- */
 
-static const char *
-name_of(const struct way *way)
-{
-	return way->user[0] == '\0' ? NOBODY_ELSE : way->user;
-}
-
 static const struct way *
 way_at(const struct who *w, uint32_t i)
 {
@@ -222,26 +164,20 @@ compare(const void *a, const void *b)
 	return (x->nuser > y->nuser) - (x->nuser < y->nuser);
 }
 
-/* Names of n ways that differ in nothing else, wrapped to 78 columns. */
-static void
+/* Names of n ways that differ in nothing else. */
+static bool
 print_names(const struct way *way, uint32_t n)
 {
-	size_t col = 0, len;
+	const char **names = calloc(n, sizeof(*names));
 	uint32_t i;
 
-	for (i = 0; i < n; i++) {
-		const char *name = name_of(&way[i]);
-
-		len = strlen(name) + (i + 1 < n ? 2 : 0);
-		if (col == 0 || col + len > 78) {
-			printf("%s    ", col == 0 ? "" : "\n");
-			col = 4;
-		}
-		printf("%s%s%s%s", pcli_on(PCLI_BOLD), name, pcli_off(),
-		    i + 1 < n ? ", " : "");
-		col += len;
-	}
-	putchar('\n');
+	if (names == NULL)
+		return false;
+	for (i = 0; i < n; i++)
+		names[i] = way[i].user;
+	pcli_names(names, n, 4);
+	free(names);
+	return true;
 }
 
 static void
@@ -273,20 +209,22 @@ print_way(const struct way *way, bool is_first, bool with_operation)
 }
 
 /* Ways that are alike, with all of their people. */
-static void
+static bool
 print_who(struct who *w)
 {
 	struct way *v = w->ways.v;
 	uint32_t i, end;
+	bool ok = true;
 
 	qsort(v, w->ways.n, sizeof(*v), compare);
-	for (i = 0; i < w->ways.n; i = end) {
+	for (i = 0; ok && i < w->ways.n; i = end) {
 		for (end = i + 1; end < w->ways.n; end++)
 			if (compare_words(&v[i], &v[end]) != 0)
 				break;
 		print_way(&v[i], i == 0, w->g.operation[0] == '\0');
-		print_names(&v[i], end - i);
+		ok = print_names(&v[i], end - i);
 	}
+	return ok;
 }
 
 static void
@@ -329,10 +267,12 @@ struct matrix {
 static bool
 matrix_fill(struct matrix *m, const struct who *w)
 {
+	const char *name;
+	char buf[512];
 	uint32_t i;
 
 	m->nops = w->c.p->ops.n;
-	m->width = strlen(NOBODY_ELSE);
+	m->width = strlen(pcli_name("", buf, sizeof(buf)));
 	m->cell = calloc(w->nusers * m->nops, 1);
 	m->has_user = calloc(w->nusers, sizeof(bool));
 	m->has_op = calloc(m->nops, sizeof(bool));
@@ -347,8 +287,9 @@ matrix_fill(struct matrix *m, const struct who *w)
 		if (sure)
 			*cell |= way->asks ? CELL_SURE_ASK : CELL_SURE_YES;
 		m->has_user[way->nuser] = m->has_op[way->nop] = true;
-		if (strlen(way->user) > m->width)
-			m->width = strlen(way->user);
+		name = pcli_name(way->user, buf, sizeof(buf));
+		if (strlen(name) > m->width)
+			m->width = strlen(name);
 	}
 	return true;
 }
@@ -378,6 +319,7 @@ op_width(const struct who *w, size_t op)
 static void
 matrix_print(const struct matrix *m, const struct who *w)
 {
+	char buf[512];
 	size_t u, o;
 
 	printf("%-*s", w->csv ? 0 : (int)m->width, w->csv ? "user" : "");
@@ -393,7 +335,7 @@ matrix_print(const struct matrix *m, const struct who *w)
 		if (!m->has_user[u])
 			continue;
 		printf("%-*s", w->csv ? 0 : (int)m->width,
-		    w->users[u][0] == '\0' ? NOBODY_ELSE : w->users[u]);
+		    pcli_name(w->users[u], buf, sizeof(buf)));
 		for (o = 0; o < m->nops; o++)
 			if (m->has_op[o])
 				matrix_cell(cell_word(m->cell[u * m->nops + o]),
@@ -438,6 +380,7 @@ put_field(const char *s, bool last)
 static void
 print_csv(const struct who *w)
 {
+	char buf[512];
 	uint32_t i;
 
 	puts("user,operation,verdict,needs,circumstances,exceptions,rule,"
@@ -445,7 +388,7 @@ print_csv(const struct who *w)
 	for (i = 0; i < w->ways.n; i++) {
 		const struct way *way = way_at(w, i);
 
-		put_field(name_of(way), false);
+		put_field(pcli_name(way->user, buf, sizeof(buf)), false);
 		put_field(way->operation, false);
 		put_field(way->asks ? "ask" : "allow", false);
 		put_field(way->needs, false);
@@ -515,35 +458,39 @@ parse(struct who *w, bool is_who)
 }
 
 static bool
-only_user(struct who *w)
+list_users(struct who *w, bool is_who)
 {
-	size_t cap = 0;
+	const struct mg_policy *p = w->c.p;
 
-	return add_user(w, &cap, w->g.user);
+	w->user = w->g.user;
+	w->users = &w->user;
+	w->nusers = 1;
+	if (is_who)
+		w->users = pcli_people_all(w->c.people, &p, 1, &w->nusers);
+	return w->users != NULL;
 }
 
 static int
 show(struct who *w, bool is_who)
 {
 	int status = w->ways.n > 0 ? PCLI_OK : PCLI_NO;
+	bool ok = true;
 
 	if (w->c.json)
 		return print_json(w, status);
-	if (w->matrix && !print_matrix(w)) {
-		pcli_error("out of memory");
-		return PCLI_FAILED;
-	}
 	if (w->matrix)
-		return status;
-	if (w->csv)
+		ok = print_matrix(w);
+	else if (w->csv)
 		print_csv(w);
 	else if (w->ways.n == 0)
 		printf("%s\n", is_who ? "nobody" : "nothing");
 	else if (is_who)
-		print_who(w);
+		ok = print_who(w);
 	else
 		print_what(w);
-	return status;
+	if (!ok)
+		pcli_error("out of memory");
+	return ok ? status : PCLI_FAILED;
 }
 
 static void
@@ -558,7 +505,6 @@ who_fini(struct who *w)
 		free(way[i].but);
 	}
 	pol_vec_fini(&w->ways);
-	free(w->users);
 	pcli_fini(&w->c);
 }
 
@@ -587,7 +533,7 @@ run(int argc, char **argv, bool is_who)
 	if (!parse(&w, is_who))
 		goto out;
 	status = PCLI_FAILED;
-	if (!(is_who ? list_users(&w) : only_user(&w)) || !find(&w))
+	if (!list_users(&w, is_who) || !find(&w))
 		pcli_error("out of memory");
 	else
 		status = show(&w, is_who);

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What an allowance takes, clause by clause, so that two can be compared:
+ * which of them asks for more.
+ */
+#include <string.h>
+
+#include "mg_time.h"
+#include "pol.h"
+
+static void
+put(struct pol_clauses *cs, enum pol_clause_kind kind, const char *name,
+    int64_t of, int64_t strict)
+{
+	struct pol_clause *c;
+	size_t i;
+
+	for (i = 0; i < cs->n; i++) {
+		c = &cs->v[i];
+		if (c->kind != kind || c->of != of ||
+		    strcmp(c->name, name) != 0)
+			continue;
+		if (c->strict < strict)
+			c->strict = strict;
+		return;
+	}
+	if (cs->n == POL_CLAUSES_MAX) {
+		cs->is_cut = true;
+		return;
+	}
+	c = &cs->v[cs->n++];
+	c->kind = kind;
+	c->name = name;
+	c->of = of;
+	c->strict = strict;
+}
+
+/* What a verdict does not hold: the strictest of all rules. */
+static void
+put_demand(struct pol_clauses *cs, const struct mg_demand *d)
+{
+	uint64_t signers = 0;
+	uint32_t i;
+
+	if (d->mfa_max_age_ms != 0)
+		put(cs, POL_CLAUSE_MFA_AGE, "", 0, -d->mfa_max_age_ms);
+	if (d->hardware_key)
+		put(cs, POL_CLAUSE_HARDWARE, "", 0, 1);
+	if (d->keys != 0)
+		put(cs, POL_CLAUSE_KEYS, "", d->keys, 1);
+	if (d->key_max_age_ms != 0)
+		put(cs, POL_CLAUSE_KEY_AGE, "", 0, -d->key_max_age_ms);
+	for (i = 0; i < d->nexcluded; i++)
+		put(cs, POL_CLAUSE_EXCLUDED, d->excluded[i].operation,
+		    d->excluded[i].approved, 1);
+	if (d->live.n != 0)
+		put(cs, POL_CLAUSE_LIVE, "", d->live.scope, -d->live.n);
+	if (d->rate.n != 0)
+		put(cs, POL_CLAUSE_RATE, "", d->rate.per_ms, -d->rate.n);
+	if (d->bytes.n != 0)
+		put(cs, POL_CLAUSE_BYTES, "", d->bytes.per_ms, -d->bytes.n);
+	for (i = 0; i < d->nsigners; i++)
+		signers +=
+		    pol_mix64(pol_hash64(d->signers[i], strlen(d->signers[i])));
+	if (d->nsigners > 0)
+		put(cs, POL_CLAUSE_SIGNERS, d->signers[0], (int64_t)signers, 1);
+}
+
+static void
+put_verdict(struct pol_clauses *cs, const struct mg_verdict *v)
+{
+	size_t i;
+
+	if (v->mfa)
+		put(cs, POL_CLAUSE_MFA, "", 0, 1);
+	for (i = 0; v->is_flat && i < v->nslots; i++)
+		put(cs, POL_CLAUSE_ROLE, v->slots[i].role, 0,
+		    v->slots[i].count);
+	for (i = 0; !v->is_flat && i < v->nslots; i++)
+		if (v->slots[i].must > 0)
+			put(cs, POL_CLAUSE_ROLE, v->slots[i].role, 0,
+			    v->slots[i].must);
+	for (i = 0; i < v->ndemands; i++)
+		if (!pol_demand_is_flat(v->demands[i]))
+			put(cs, POL_CLAUSE_WAYS, v->demands[i]->approve->text,
+			    0, 1);
+	if (v->different_teams)
+		put(cs, POL_CLAUSE_TEAMS, "", 0, 1);
+	if (v->confirm_number)
+		put(cs, POL_CLAUSE_NUMBER, "", 0, 1);
+	if (v->artifact_signed)
+		put(cs, POL_CLAUSE_SIGNED, "", 0, 1);
+	if (v->nslots > 0)
+		put(cs, POL_CLAUSE_APPROVE_WITHIN, "", 0,
+		    -v->approve_within_ms);
+	put(cs, POL_CLAUSE_START_WITHIN, "", 0, -v->start_within_ms);
+	put(cs, POL_CLAUSE_LASTS, "", 0, -v->lasts_ms);
+	put(cs, POL_CLAUSE_USES, "", 0, v->uses == 0 ? INT64_MIN : -v->uses);
+}
+
+void
+pol_clauses_of(struct pol_clauses *cs, const struct mg_verdict *v,
+    const struct pol_rule *const *rules, size_t n)
+{
+	size_t i;
+
+	cs->n = 0;
+	cs->is_cut = false;
+	cs->is_denied = v->kind == MG_VERDICT_DENY;
+	if (cs->is_denied)
+		return;
+	put_verdict(cs, v);
+	for (i = 0; i < n; i++)
+		if (rules[i]->effect != POL_DENY && rules[i]->demand != NULL)
+			put_demand(cs, rules[i]->demand);
+}
+
+static const struct pol_clause *
+find(const struct pol_clauses *cs, const struct pol_clause *c)
+{
+	size_t i;
+
+	for (i = 0; i < cs->n; i++)
+		if (cs->v[i].kind == c->kind && cs->v[i].of == c->of &&
+		    strcmp(cs->v[i].name, c->name) == 0)
+			return &cs->v[i];
+	return NULL;
+}
+
+unsigned
+pol_clauses_compare(const struct pol_clauses *was, const struct pol_clauses *is)
+{
+	const struct pol_clause *other;
+	unsigned how = 0;
+	size_t i;
+
+	if (was->is_denied || is->is_denied)
+		return was->is_denied == is->is_denied ? 0
+		       : was->is_denied		       ? POL_WIDER
+						       : POL_NARROWER;
+	for (i = 0; i < was->n; i++) {
+		other = find(is, &was->v[i]);
+		if (other == NULL || other->strict < was->v[i].strict)
+			how |= POL_WIDER;
+		else if (other->strict > was->v[i].strict)
+			how |= POL_NARROWER;
+	}
+	for (i = 0; i < is->n; i++)
+		if (find(was, &is->v[i]) == NULL)
+			how |= POL_NARROWER;
+	return was->is_cut || is->is_cut ? POL_WIDER | POL_NARROWER : how;
+}
+
+/* ---- words ---- */
+
+static void
+say_keys(struct pol_words *w, unsigned keys)
+{
+	static const char *const words[] = {
+	    "hardware", "certificate", "ed25519", "ecdsa", "rsa"};
+	const char *sep = "a login key of kind ";
+	unsigned i;
+
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (((keys >> i) & 1) == 0)
+			continue;
+		pol_say(w, "%s%s", sep, words[i]);
+		sep = " or ";
+	}
+}
+
+static void
+say_time(struct pol_words *w, const char *before, int64_t ms, const char *after)
+{
+	char text[MG_DURATION_STR];
+
+	mg_duration_format(ms, text);
+	pol_say(w, "%s%s%s", before, text, after);
+}
+
+static void
+say_count(struct pol_words *w, int64_t n, int64_t per_ms, const char *what)
+{
+	pol_say(w, "at most %lld%s", (long long)n, what);
+	say_time(w, " per ", per_ms, "");
+}
+
+static void
+say_clause(struct pol_words *w, const struct pol_clause *c)
+{
+	static const char *const scopes[] = {"model", "tier", "host"};
+
+	switch (c->kind) {
+	case POL_CLAUSE_MFA:
+		pol_put(w, "mfa");
+		break;
+	case POL_CLAUSE_MFA_AGE:
+		say_time(w, "mfa not older than ", -c->strict, "");
+		break;
+	case POL_CLAUSE_HARDWARE:
+		pol_put(w, "a hardware key");
+		break;
+	case POL_CLAUSE_KEYS:
+		say_keys(w, (unsigned)c->of);
+		break;
+	case POL_CLAUSE_KEY_AGE:
+		say_time(w, "a login key not older than ", -c->strict, "");
+		break;
+	case POL_CLAUSE_ROLE:
+		pol_say(w, "%lld %s", (long long)c->strict, c->name);
+		break;
+	case POL_CLAUSE_WAYS:
+		pol_put(w, c->name);
+		break;
+	case POL_CLAUSE_TEAMS:
+		pol_put(w, "different teams");
+		break;
+	case POL_CLAUSE_EXCLUDED:
+		pol_say(w, "approvers who %s %s",
+		    c->of != 0 ? "did not approve" : "did not do", c->name);
+		break;
+	case POL_CLAUSE_NUMBER:
+		pol_put(w, "the number");
+		break;
+	case POL_CLAUSE_SIGNED:
+		pol_put(w, "a signed artifact");
+		break;
+	case POL_CLAUSE_SIGNERS:
+		pol_say(w, "signed by %s (or others)", c->name);
+		break;
+	case POL_CLAUSE_LIVE:
+		pol_say(w, "at most %lld at once per %s", (long long)-c->strict,
+		    scopes[c->of % 3]);
+		break;
+	case POL_CLAUSE_RATE:
+		say_count(w, -c->strict, c->of, "");
+		break;
+	case POL_CLAUSE_BYTES:
+		say_count(w, -c->strict >> 20, c->of, " MiB");
+		break;
+	case POL_CLAUSE_APPROVE_WITHIN:
+		say_time(w, "approval within ", -c->strict, "");
+		break;
+	case POL_CLAUSE_START_WITHIN:
+		say_time(w, "start within ", -c->strict, "");
+		break;
+	case POL_CLAUSE_LASTS:
+		say_time(w, "lasts ", -c->strict, "");
+		break;
+	case POL_CLAUSE_USES:
+		if (c->strict == INT64_MIN)
+			pol_put(w, "any number of uses");
+		else
+			pol_say(w, "%lld use%s", (long long)-c->strict,
+			    c->strict == -1 ? "" : "s");
+		break;
+	}
+}
+
+void
+pol_say_clauses(struct pol_words *w, const struct pol_clauses *cs,
+    const struct pol_clauses *other)
+{
+	const struct pol_clause *c, *o;
+	const char *sep = "";
+	size_t i;
+
+	for (i = 0; i < cs->n; i++) {
+		c = &cs->v[i];
+		if (c->kind >= POL_CLAUSE_APPROVE_WITHIN &&
+		    ((o = find(other, c)) == NULL || o->strict == c->strict))
+			continue;
+		pol_put(w, sep);
+		say_clause(w, c);
+		sep = ", ";
+	}
+}

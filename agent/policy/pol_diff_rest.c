@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: ISC */
+/* What a new policy changes besides decisions: commands, separations, guard. */
+#include <string.h>
+
+#include "pol.h"
+
+/* ---- what is run ---- */
+
+static const char *
+or_none(const char *s)
+{
+	return s == NULL ? "none" : s;
+}
+
+static void
+say_operation(struct pol_words *w, const struct mg_operation *op)
+{
+	size_t i;
+
+	for (i = 0; i < op->argc; i++)
+		pol_say(w, "%s%s", i == 0 ? "" : " ", op->argv[i]);
+	pol_say(w, " as %s in %s, artifact %s", or_none(op->run_as),
+	    or_none(op->cwd), or_none(op->artifact));
+}
+
+void
+pol_diff_operations(const struct mg_policy *was, const struct mg_policy *is,
+    pol_change_fn fn, void *arg)
+{
+	/* As long as anything that can be in a file. */
+	static const size_t size = 2 * MG_INI_LINE_MAX;
+	char before[2 * MG_INI_LINE_MAX], after[2 * MG_INI_LINE_MAX];
+	struct pol_change c = {.kind = POL_CHANGE_OPERATION,
+	    .how = POL_WIDER | POL_NARROWER,
+	    .before = before,
+	    .after = after};
+	uint32_t i, id;
+
+	for (i = 0; i < is->ops.n; i++) {
+		struct pol_words b = {.s = before, .size = size};
+		struct pol_words a = {.s = after, .size = size};
+
+		id = pol_map_find(&was->ops, is->ops.v[i].s, is->ops.v[i].len);
+		if (id == POL_NONE || pol_op(is, i)->kind != POL_OP_MODEL ||
+		    pol_op(was, id)->kind != POL_OP_MODEL)
+			continue;
+		say_operation(&b, &pol_op(was, id)->def);
+		say_operation(&a, &pol_op(is, i)->def);
+		if (strcmp(before, after) == 0)
+			continue;
+		c.operation = is->ops.v[i].s;
+		c.where = pol_op(is, i)->def.where;
+		fn(arg, &c);
+	}
+}
+
+/* ---- separations ---- */
+
+static struct pol_separation *
+separation(const struct mg_policy *p, uint32_t i)
+{
+	return (struct pol_separation *)p->separations.v + i;
+}
+
+static uint64_t
+key_of(const struct mg_policy *p, const struct pol_separation *s)
+{
+	uint64_t ops = s->at_most;
+	uint32_t i;
+
+	for (i = 0; i < s->ops->n; i++)
+		ops += pol_mix64(pol_hash64(
+		    p->ops.v[s->ops->v[i]].s, p->ops.v[s->ops->v[i]].len));
+	return s->model == NULL ? ops : pol_mix64(ops) ^ s->model->hash;
+}
+
+static bool
+has(const struct mg_policy *p, uint64_t key)
+{
+	uint32_t i;
+
+	for (i = 0; i < p->separations.n; i++)
+		if (key_of(p, separation(p, i)) == key)
+			return true;
+	return false;
+}
+
+static void
+say_separation(struct pol_words *w, const struct mg_policy *p,
+    const struct pol_separation *s)
+{
+	struct pol_rule r = {.model = s->model};
+	uint32_t i;
+
+	pol_say(w, "one person at most %u of", s->at_most);
+	for (i = 0; i < s->ops->n; i++)
+		pol_say(
+		    w, "%s %s", i == 0 ? "" : ",", p->ops.v[s->ops->v[i]].s);
+	if (s->model != NULL)
+		pol_say_conds(w, p, &r, POL_COND_MODEL);
+}
+
+static void
+only_in(const struct mg_policy *p, const struct mg_policy *other, bool is_old,
+    pol_change_fn fn, void *arg)
+{
+	char text[POL_ROW_TEXT];
+	struct pol_change c = {.kind = POL_CHANGE_SEPARATION,
+	    .how = is_old ? POL_WIDER : POL_NARROWER,
+	    .is_old = is_old};
+	uint32_t i;
+
+	for (i = 0; i < p->separations.n; i++) {
+		const struct pol_separation *s = separation(p, i);
+		struct pol_words w = {.s = text, .size = sizeof(text)};
+
+		if (has(other, key_of(p, s)))
+			continue;
+		say_separation(&w, p, s);
+		c.before = is_old ? text : NULL;
+		c.after = is_old ? NULL : text;
+		c.rule = s->name;
+		c.where = s->where;
+		fn(arg, &c);
+	}
+}
+
+void
+pol_diff_separations(const struct mg_policy *was, const struct mg_policy *is,
+    pol_change_fn fn, void *arg)
+{
+	only_in(was, is, true, fn, arg);
+	only_in(is, was, false, fn, arg);
+}
+
+/* ---- [policy] ---- */
+
+static void
+say_guard(struct pol_words *w, const struct mg_policy_guard *g)
+{
+	size_t i;
+
+	for (i = 0; i < g->nsigners; i++)
+		pol_say(w, "%s%u %s", i == 0 ? "signed by " : ", ",
+		    g->signers[i].count, g->signers[i].role);
+	if (g->nsigners == 0)
+		pol_put(w, "signed by nobody");
+}
+
+void
+pol_diff_guard(const struct mg_policy *was, const struct mg_policy *is,
+    pol_change_fn fn, void *arg)
+{
+	char before[POL_ROW_TEXT], after[POL_ROW_TEXT];
+	struct pol_words b = {.s = before, .size = sizeof(before)};
+	struct pol_words a = {.s = after, .size = sizeof(after)};
+	struct pol_change c = {
+	    .kind = POL_CHANGE_GUARD, .before = before, .after = after};
+
+	say_guard(&b, &was->guard);
+	say_guard(&a, &is->guard);
+	if (strcmp(before, after) == 0)
+		return;
+	c.how = !was->guard.is_signed  ? POL_NARROWER
+		: !is->guard.is_signed ? POL_WIDER
+				       : POL_WIDER | POL_NARROWER;
+	fn(arg, &c);
+}
