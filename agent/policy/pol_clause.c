@@ -95,7 +95,8 @@ put_verdict(struct pol_clauses *cs, const struct mg_verdict *v)
 		    -v->approve_within_ms);
 	put(cs, POL_CLAUSE_START_WITHIN, "", 0, -v->start_within_ms);
 	put(cs, POL_CLAUSE_LASTS, "", 0, -v->lasts_ms);
-	put(cs, POL_CLAUSE_USES, "", 0, v->uses == 0 ? INT64_MIN : -v->uses);
+	put(cs, POL_CLAUSE_USES, "", 0,
+	    v->uses == 0 ? INT64_MIN : -(int64_t)v->uses);
 }
 
 void

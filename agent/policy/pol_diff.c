@@ -50,6 +50,7 @@ struct diff {
 	struct pol_survey s[2];
 	struct pol_facts f[2];
 	uint64_t *keys[2];	       /* of all rules, sorted */
+	uint64_t *role_key[2];	       /* by rank: of the name */
 	bool *touched[2];	       /* by operation */
 	bool *used[2], *used_model[2]; /* by atom */
 	bool *approves[2];	       /* by role */
@@ -120,14 +121,18 @@ key_with_ops(const struct mg_policy *p, const struct pol_rule *r)
 }
 
 static bool
-key_rules(struct diff *d, int k)
+key_names(struct diff *d, int k)
 {
 	const struct mg_policy *p = d->p[k];
 	uint32_t i;
 
 	d->keys[k] = calloc(p->rules.n + 1U, sizeof(uint64_t));
-	if (d->keys[k] == NULL)
+	d->role_key[k] = calloc(p->roles.n + 1U, sizeof(uint64_t));
+	if (d->keys[k] == NULL || d->role_key[k] == NULL)
 		return false;
+	for (i = 0; i < p->roles.n; i++)
+		d->role_key[k][i] = pol_mix64(
+		    pol_hash64(p->role_at[i].name, strlen(p->role_at[i].name)));
 	for (i = 0; i < p->rules.n; i++)
 		d->keys[k][i] = key_with_ops(p, pol_rule(p, i));
 	qsort(d->keys[k], p->rules.n, sizeof(uint64_t), by_number);
@@ -214,7 +219,7 @@ begin(struct diff *d)
 		d->approves[k] = calloc(p->roles.n + 1U, 1);
 		if (d->touched[k] == NULL || d->used[k] == NULL ||
 		    d->used_model[k] == NULL || d->approves[k] == NULL ||
-		    !key_rules(d, k) || !pol_survey_init(&d->s[k], p))
+		    !key_names(d, k) || !pol_survey_init(&d->s[k], p))
 			return false;
 		mark_used(d, k);
 	}
@@ -234,6 +239,7 @@ end(struct diff *d)
 		free(d->used_model[k]);
 		free(d->approves[k]);
 		free(d->keys[k]);
+		free(d->role_key[k]);
 		if (d->s[k].p != NULL)
 			pol_survey_fini(&d->s[k]);
 	}
@@ -254,13 +260,21 @@ found(const struct diff *d, int k, uint32_t i)
 	return ((const struct pol_rule *const *)d->s[k].found.v)[i];
 }
 
+/* By what stands there: a narrowed list has no key. */
 static unsigned
 conds_of(const struct pol_rule *r, unsigned open)
 {
-	struct pol_circs c;
+	unsigned conds = 0;
 
-	pol_circs_of(r, open, &c);
-	return c.conds;
+	conds |= r->model != NULL ? POL_COND_MODEL : 0;
+	conds |= r->host != NULL ? POL_COND_HOST : 0;
+	conds |= r->version != NULL ? POL_COND_VERSION : 0;
+	conds |= r->from != NULL ? POL_COND_FROM : 0;
+	conds |= r->time != NULL ? POL_COND_TIME : 0;
+	conds |= r->when != NULL ? POL_COND_WHEN : 0;
+	conds |= r->creator ? POL_COND_CREATOR : 0;
+	conds |= r->stages != POL_STAGES_ANY ? POL_COND_STAGES : 0;
+	return conds & open;
 }
 
 /* Whether a rule's open conditions hold under the circumstances. */
@@ -317,6 +331,8 @@ say_when(const struct alt *a, const struct alt *b, char *out)
 			a->p, &a->r, b->p, &b->r, (enum pol_cond)cond))
 			both |= cond;
 	pol_say_conds(&w, a->p, &a->r, a->conds);
+	if (b != NULL && w.n > 0 && (b->conds & ~both) != 0)
+		pol_put(&w, ", and");
 	if (b != NULL)
 		pol_say_conds(&w, b->p, &b->r, b->conds & ~both);
 	if (out[0] == ' ')
@@ -489,6 +505,59 @@ collect(struct diff *d)
 	return true;
 }
 
+/* The name, where the list is one of one exact name; else NULL. */
+static const char *
+only_name(const struct pol_map *names, const struct pol_sel *sel)
+{
+	const char *s;
+
+	if (sel == NULL || sel->nwords != 2 || sel->w[0] != 1)
+		return NULL;
+	s = names->v[sel->w[1]].s;
+	return strpbrk(s, "*?:") == NULL ? s : NULL;
+}
+
+static bool
+both_differ(const char *a, const char *b)
+{
+	return a != NULL && b != NULL && strcmp(a, b) != 0;
+}
+
+/* Whether the one model that a is about is among those of b. */
+static bool
+model_fits(const struct alt *a, const struct alt *b)
+{
+	const char *name = only_name(&a->p->models.atoms, a->r.model);
+	struct pol_facts f;
+
+	if (name == NULL || b->r.model == NULL)
+		return true;
+	f.p = b->p;
+	f.nmodel =
+	    pol_model_atoms(b->p, name + 1, f.model_buf, &f.model); /* "=" */
+	return pol_model_sel_match(&f, b->r.model);
+}
+
+/* Whether the circumstances of both can hold at once. */
+static bool
+is_possible(const struct alt *a, const struct alt *b)
+{
+	return model_fits(a, b) && model_fits(b, a) &&
+	       !both_differ(only_name(&a->p->host_atoms, a->r.host),
+		   only_name(&b->p->host_atoms, b->r.host)) &&
+	       !both_differ(only_name(&a->p->versions, a->r.version),
+		   only_name(&b->p->versions, b->r.version));
+}
+
+/* Whether it says more to look at both at once. */
+static bool
+is_worth(const struct alt *a, const struct alt *b)
+{
+	return b->r.effect == POL_ALLOW &&
+	       !pol_conds_imply(a->p, &a->r, b->p, &b->r, b->conds) &&
+	       is_possible(a, b);
+}
+
 static void
 try_all(struct diff *d)
 {
@@ -498,15 +567,10 @@ try_all(struct diff *d)
 	for (i = 0; i < d->alts.n && !d->no_memory; i++)
 		if (v[i].is_changed)
 			try_under(d, &v[i], NULL);
-	for (i = 0; i < d->alts.n && !d->no_memory; i++) {
-		if (!v[i].is_changed)
-			continue;
-		for (j = 0; j < d->alts.n && !d->no_memory; j++)
-			if (v[j].r.effect == POL_ALLOW &&
-			    !pol_conds_imply(
-				v[i].p, &v[i].r, v[j].p, &v[j].r, v[j].conds))
+	for (i = 0; i < d->alts.n; i++)
+		for (j = 0; v[i].is_changed && j < d->alts.n; j++)
+			if (!d->no_memory && is_worth(&v[i], &v[j]))
 				try_under(d, &v[i], &v[j]);
-	}
 }
 
 static bool
@@ -581,18 +645,15 @@ compare_operations(struct diff *d, bool is_all)
 /* ---- people ---- */
 
 static uint64_t
-sum_roles(const struct mg_policy *p, const uint64_t *bits)
+sum_roles(const struct diff *d, int k, const uint64_t *bits)
 {
-	uint64_t sum = 0, left, w;
+	uint64_t sum = 0, left;
+	uint32_t w;
 
-	for (w = 0; w < (p->roles.n + 63U) / 64; w++)
-		for (left = bits[w]; left != 0; left &= left - 1) {
-			const char *name =
-			    p->role_at[w * 64 + (unsigned)__builtin_ctzll(left)]
-				.name;
-
-			sum += pol_mix64(pol_hash64(name, strlen(name)));
-		}
+	for (w = 0; w < (d->p[k]->roles.n + 63U) / 64; w++)
+		for (left = bits[w]; left != 0; left &= left - 1)
+			sum += d->role_key[k][w * 64 +
+					      (unsigned)__builtin_ctzll(left)];
 	return sum;
 }
 
@@ -607,7 +668,8 @@ sign_of(const struct diff *d, int k, const char *user)
 	uint32_t i;
 
 	pol_roles_of(p, d->people, user, d->now_ms, &roles);
-	sum = sum_roles(p, roles.sure) + pol_mix64(sum_roles(p, roles.maybe)) +
+	sum = sum_roles(d, k, roles.sure) +
+	      pol_mix64(sum_roles(d, k, roles.maybe)) +
 	      mg_policy_is_service(p, user);
 	i = pol_map_find(&p->users, user, strlen(user));
 	if (i != POL_NONE)
@@ -866,6 +928,8 @@ compare_later(struct diff *d)
 	}
 	d->now_ms = now_ms;
 	d->since_ms = 0;
+	if (n > 0)
+		sign_people(d);
 	return !d->no_memory;
 }
 
@@ -944,7 +1008,6 @@ compare_models(struct diff *d)
 	uint32_t i;
 	int k;
 
-	sign_people(d);
 	for (k = WAS; k <= IS; k++)
 		for (i = 0; i < d->p[k]->models.sections.n && !d->no_memory;
 		     i++)

@@ -53,13 +53,26 @@ pol_oom(struct pol_load *ld)
 	return NULL;
 }
 
+/* By hand: it is asked for once for every rule. */
 const char *
 pol_where(struct pol_load *ld)
 {
-	const char *s = pol_printf(&ld->p->mem, "%s:%u",
-	    pol_file(&ld->src, ld->sec->file)->path, ld->sec->line);
+	const char *path = pol_file(&ld->src, ld->sec->file)->path;
+	char digits[16], *p = digits + sizeof(digits), *s;
+	size_t n = strlen(path), len;
+	uint32_t line = ld->sec->line;
 
-	return s == NULL ? pol_oom(ld) : s;
+	do {
+		*--p = (char)('0' + line % 10);
+		line /= 10;
+	} while (line > 0);
+	*--p = ':';
+	len = (size_t)(digits + sizeof(digits) - p);
+	if ((s = pol_alloc(&ld->p->mem, n + len + 1)) == NULL)
+		return pol_oom(ld);
+	memcpy(s, path, n);
+	memcpy(s + n, p, len);
+	return s;
 }
 
 void
@@ -148,14 +161,15 @@ check_type(struct pol_load *ld)
 static void
 check_twice(struct pol_load *ld, uint32_t i)
 {
+	size_t type = strlen(ld->sec->type), name = strlen(ld->sec->name);
 	const struct pol_section *first;
-	char text[MG_INI_LINE_MAX + 2];
+	char text[2 * MG_INI_LINE_MAX + 2];
 	uint32_t id, n = ld->seen.n;
-	int len;
 
-	len =
-	    snprintf(text, sizeof(text), "%s %s", ld->sec->type, ld->sec->name);
-	id = pol_map_add(&ld->seen, &ld->src.mem, text, (size_t)len);
+	memcpy(text, ld->sec->type, type);
+	text[type] = ' ';
+	memcpy(text + type + 1, ld->sec->name, name + 1);
+	id = pol_map_add(&ld->seen, &ld->src.mem, text, type + 1 + name);
 	if (id == POL_NONE) {
 		ld->no_memory = true;
 	} else if (id == n) {

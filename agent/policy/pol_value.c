@@ -140,28 +140,35 @@ pol_label(struct pol_load *ld, const char *s, size_t n, size_t off)
 	       pol_name(ld, "value", colon + 1, n - k - 1, off + k + 1);
 }
 
+/* The kind and the text; returns how long that is. */
+static size_t
+shared_key(char *key, char kind, const char *text)
+{
+	size_t n = strnlen(text, MG_INI_LINE_MAX);
+
+	key[0] = kind;
+	memcpy(key + 1, text, n);
+	return n + 1;
+}
+
 const void *
 pol_shared_get(struct pol_load *ld, char kind, const char *text)
 {
-	char key[MG_INI_LINE_MAX + 2];
+	char key[MG_INI_LINE_MAX + 1];
 	uint32_t i;
-	int n;
 
-	n = snprintf(key, sizeof(key), "%c%s", kind, text);
-	i = pol_map_find(&ld->shared, key, (size_t)n);
+	i = pol_map_find(&ld->shared, key, shared_key(key, kind, text));
 	return i == POL_NONE ? NULL : ((const void **)ld->shared_at.v)[i];
 }
 
 void
 pol_shared_put(struct pol_load *ld, char kind, const char *text, const void *v)
 {
-	char key[MG_INI_LINE_MAX + 2];
+	char key[MG_INI_LINE_MAX + 1];
 	const void **at;
-	int n;
 
-	n = snprintf(key, sizeof(key), "%c%s", kind, text);
-	if (pol_map_add(&ld->shared, &ld->src.mem, key, (size_t)n) ==
-		POL_NONE ||
+	if (pol_map_add(&ld->shared, &ld->src.mem, key,
+		shared_key(key, kind, text)) == POL_NONE ||
 	    (at = pol_vec_add(&ld->shared_at, sizeof(*at))) == NULL)
 		(void)pol_oom(ld);
 	else

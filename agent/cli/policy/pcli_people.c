@@ -22,12 +22,20 @@ struct table {
 	struct pol_vec v; /* struct known */
 };
 
+/* The group that a user's passwd line names: it stands nowhere else. */
+struct first {
+	gid_t gid;
+	const char *name;
+};
+
 struct pcli_people {
 	struct mg_people view;
 	struct pol_arena mem;
 	struct table users, groups;
 	bool only; /* what the options said */
 	const char *in_group[2];
+	struct pol_vec first; /* struct first, of everybody on this machine */
+	bool has_first;
 	/* For pcli_people_all(). */
 	const char **all;
 	size_t nall, cap;
@@ -99,13 +107,33 @@ user_of(struct pcli_people *pp, const char *name)
 	return k;
 }
 
+static void
+read_first(struct pcli_people *pp)
+{
+	struct first *slot;
+	struct passwd *pw;
+
+	pp->has_first = true;
+	setpwent();
+	while ((pw = getpwent()) != NULL) {
+		if ((slot = pol_vec_add(&pp->first, sizeof(*slot))) == NULL)
+			break;
+		slot->gid = pw->pw_gid;
+		slot->name =
+		    pol_strndup(&pp->mem, pw->pw_name, strlen(pw->pw_name));
+		if (slot->name == NULL)
+			pp->first.n--;
+	}
+	endpwent();
+}
+
 static struct known *
 group_of(struct pcli_people *pp, const char *name)
 {
 	struct known *k = find(pp, &pp->groups, name);
+	const struct first *one;
 	struct group *gr;
-	struct passwd *pw;
-	gid_t gid;
+	uint32_t i;
 	char **m;
 
 	if (k == NULL || k->asked)
@@ -114,15 +142,15 @@ group_of(struct pcli_people *pp, const char *name)
 	if (pp->only || (gr = getgrnam(name)) == NULL)
 		return k;
 	k->exists = true;
-	gid = gr->gr_gid;
 	for (m = gr->gr_mem; *m != NULL; m++)
 		add(k, *m);
-	/* Those whose first group it is stand nowhere else. */
-	setpwent();
-	while ((pw = getpwent()) != NULL)
-		if (pw->pw_gid == gid)
-			add(k, pw->pw_name);
-	endpwent();
+	if (!pp->has_first)
+		read_first(pp);
+	for (i = 0; i < pp->first.n; i++) {
+		one = (const struct first *)pp->first.v + i;
+		if (one->gid == gr->gr_gid)
+			add(k, one->name);
+	}
 	return k;
 }
 
@@ -209,6 +237,7 @@ pcli_people_free(struct pcli_people *pp)
 		return;
 	table_fini(&pp->users);
 	table_fini(&pp->groups);
+	pol_vec_fini(&pp->first);
 	free(pp->all);
 	pol_arena_fini(&pp->mem);
 	free(pp);
