@@ -423,6 +423,7 @@ struct mon {
 	int cgroup; /* folder for runs' groups; -1: none */
 	uint32_t run_counter;
 	struct mon_run *spare_run; /* started, not used yet */
+	struct mg_timer spare_timer;
 	struct mg_timer tick_timer;
 	struct mon_bucket *buckets; /* refusals on record */
 };

@@ -35,6 +35,7 @@
 #define ENV_MAX 16
 #define GONE_RETRY_MS 200
 #define STOP_MS 3000
+#define SPARE_AFTER_MS 20
 
 struct mon_run {
 	struct mon *m;
@@ -514,7 +515,8 @@ start_runner(struct mon_run *run)
 }
 
 /* One mg-run waits for work, so that the next command does not wait for an
- * exec of ours. It knows nothing yet and has nothing. */
+ * exec of ours. It knows nothing yet and has nothing. It is started when a
+ * run is over, or has lasted for a moment: not while a client waits. */
 void
 mon_run_prepare(struct mon *m)
 {
@@ -525,6 +527,12 @@ mon_run_prepare(struct mon *m)
 		return;
 	run_release(m->spare_run);
 	m->spare_run = NULL;
+}
+
+static void
+prepare_now(void *arg)
+{
+	mon_run_prepare(arg);
 }
 
 void
@@ -543,6 +551,8 @@ mon_run_start(struct mon_job *job, struct mg_req *req)
 		return;
 	}
 	m->spare_run = NULL;
+	mon_timer_set(m, &m->spare_timer, mg_time_boot_ms() + SPARE_AFTER_MS,
+	    prepare_now, m);
 	run_attach(run, req);
 	run->job = job;
 	job->run = run;
@@ -686,52 +696,48 @@ run_started(struct mon_run *run, const struct mg_run_started *a)
 
 /* ---- the end of a run ---- */
 
-struct exit_note {
-	struct mon_run *run;
-	uint8_t how;
-	uint32_t value;
-};
-
 static void
 exit_recorded(void *arg, enum mg_why why)
 {
-	struct exit_note *n = arg;
-	struct mon_run *run = n->run;
-	struct mg_exited msg = {.how = n->how, .value = n->value, .text = ""};
+	struct mon_run *run = arg;
 
-	(void)why; /* the command has run; its status is not held back */
-	free(n);
-	mon_run_prepare(run->m);
-	if (run->client != NULL) {
-		if (run->kill_why != MG_WHY_NONE) {
-			msg.how = MG_EXIT_ENDED;
-			msg.text = mg_why_sentence(run->kill_why);
-		}
-		run->client->run = NULL;
-		mon_reply(run->client, MG_MSG_EXITED, &msg);
-		mon_client_idle(run->client);
-		run->client = NULL;
-	}
+	(void)why;
 	(void)run_resume(run);
+}
+
+/* The command has run; its status does not wait for the record of it. */
+static void
+tell_exit(struct mon_run *run, const char *how, int64_t value)
+{
+	struct mg_exited msg = {
+	    .how = strcmp(how, "status") == 0	? MG_EXIT_STATUS
+		   : strcmp(how, "signal") == 0 ? MG_EXIT_SIGNAL
+						: MG_EXIT_FAILED,
+	    .value = (uint32_t)value,
+	    .text = ""};
+
+	if (run->client == NULL)
+		return;
+	if (run->kill_why != MG_WHY_NONE) {
+		msg.how = MG_EXIT_ENDED;
+		msg.text = mg_why_sentence(run->kill_why);
+	}
+	run->client->run = NULL;
+	mon_reply(run->client, MG_MSG_EXITED, &msg);
+	mon_client_idle(run->client);
+	run->client = NULL;
 }
 
 static void
 write_exit(struct mon_run *run, const char *how, int64_t value, uint32_t left)
 {
-	struct exit_note *n;
 	struct mon_txn *t;
 	struct mg_json *j;
 
 	if (run->exited || run->req == NULL || run->number == 0)
 		return;
 	run->exited = true;
-	if ((n = calloc(1, sizeof(*n))) == NULL)
-		mg_fatal("out of memory");
-	n->run = run;
-	n->how = strcmp(how, "status") == 0   ? MG_EXIT_STATUS
-		 : strcmp(how, "signal") == 0 ? MG_EXIT_SIGNAL
-					      : MG_EXIT_FAILED;
-	n->value = (uint32_t)value;
+	tell_exit(run, how, value);
 	t = mon_txn_begin(run->m);
 	j = mon_rec_begin(t, "exit");
 	mg_json_str(j, "uuid", run->req->uuid);
@@ -743,7 +749,7 @@ write_exit(struct mon_run *run, const char *how, int64_t value, uint32_t left)
 	mg_log(MG_EVT_EXIT, "req=%s run=%u how=%s value=%lld left=%u",
 	    run->req->code, run->number, how, (long long)value, left);
 	run->busy++;
-	mon_txn_commit(t, exit_recorded, n);
+	mon_txn_commit(t, exit_recorded, run);
 }
 
 static void
@@ -756,6 +762,7 @@ empty_recorded(void *arg, enum mg_why why)
 	(void)why;
 	run->busy--;
 	run_release(run);
+	mon_run_prepare(m);
 	if (req != NULL && req->live.state == MG_REQ_GRANTED &&
 	    req->uses != 0 && req->live.used >= req->uses &&
 	    req->live.nruns == 0)
