@@ -27,6 +27,7 @@
  *	mon_audit.c	what a record looks like in the audit log; its writers
  *	mon_people.c	who people are, through mg-ident
  *	mon_client.c	accepting clients, their limits, dispatch
+ *	mon_ask.c	what the policy is told
  *	mon_request.c	from the request to the grant
  *	mon_auth.c	second factor, enrolment
  *	mon_run.c	running the command, ending it
@@ -231,6 +232,38 @@ void mon_client_idle(struct mon_client *c);
 /* Who the kernel says this is: login uid, or a service account's uid. */
 uint32_t mon_client_uid(const struct mon_client *c);
 
+/* ---- mon_ask.c ---- */
+
+#define MON_FILES_MAX 64 /* as many as a policy may ask about */
+
+/* How somebody logged in, as far as PAM registered it. */
+struct mon_how {
+	char origin[64];
+	char key_type[65];
+	bool hardware;
+	bool is_local;
+	int64_t key_since_ms; /* wall clock; 0: not known */
+	int64_t mfa_age_ms;   /* since a second factor; -1: there was none */
+};
+
+void mon_how(
+    struct mon *m, const char *user, uint32_t ses, struct mon_how *how);
+/* When user's key came into use, on the wall clock; 0: not known. */
+int64_t mon_key_since(struct mon *m, const char *user, const char *key_fp);
+
+/*
+ * Begins a question for the policy: this host, now, its past. self is the
+ * request that it is about (NULL: none yet), which is not held against
+ * itself. One question at a time: what came of the one before, a verdict
+ * with its demands, must not be looked at any more.
+ */
+void mon_ask_begin(
+    struct mon *m, const struct mg_req *self, struct mg_ask *ask);
+/* how has to last as long as ask. */
+void mon_ask_how(struct mg_ask *ask, const struct mon_how *how);
+/* The whole question of a request; strings belong to req and m. */
+void mon_req_ask(struct mon *m, const struct mg_req *req, struct mg_ask *ask);
+
 /* ---- mon_request.c ---- */
 
 void mon_job_start(struct mon_client *c, const struct mg_run_req *q);
@@ -248,8 +281,6 @@ void mon_req_resume(struct mon *m);
  * was signed may now be enough, or somebody else may have to be asked.
  */
 void mon_req_reconsider(struct mon *m);
-/* Fills the question for the policy; strings belong to req and m. */
-void mon_req_ask(struct mon *m, const struct mg_req *req, struct mg_ask *ask);
 /* Names of those who approved, at most max; returns how many. */
 size_t mon_req_approvers(
     const struct mg_req *req, const char **out, size_t max);
@@ -272,8 +303,13 @@ struct mon_need {
 	const char *agreed[32];
 	size_t nagreed;
 	char text[16][12 + 512];
+	char how[300]; /* in words, where need does not say all */
 };
 void mon_req_need(struct mon *m, const struct mg_req *req, struct mon_need *s);
+/* Why a decision of name, who is known, would not count; "": it would. The
+ * text lasts until the next call. */
+const char *mon_req_flaw(
+    struct mon *m, const struct mg_req *req, const char *name, bool deny);
 
 /* The monitor's side of a live request (req->runtime). */
 struct mon_req_rt {
@@ -378,6 +414,11 @@ struct mon {
 	struct mg_loop *loop;
 	struct mon_conf conf;
 	struct mg_policy *policy;
+	const struct mg_req *asked; /* what the policy is asked about */
+	struct mg_history history;
+	struct mg_file_state files[MON_FILES_MAX];
+	const struct mg_req *live_req; /* next to be told of */
+	const struct mg_session *live_session;
 	struct mg_state *state;
 	struct mg_ledger *ledger;
 	int state_dir; /* MON_STATE_DIR */

@@ -27,6 +27,7 @@ struct mon_auth {
 	struct mg_timer timer;
 	char user[97];
 	uint32_t uid;
+	uint32_t ses; /* of who is asked */
 	char by[97];
 	char service[65];
 	char about[511];
@@ -138,6 +139,7 @@ record_try(struct mon_auth *a, bool ok, bool counts, bool replay)
 		mg_json_str(j, "uuid", a->uuid);
 	mg_json_str(j, "user", a->user);
 	mg_json_int(j, "uid", a->uid);
+	mg_json_int(j, "ses", a->ses);
 	mg_json_str(j, "service", a->service);
 	mg_json_bool(j, "ok", ok);
 	mg_json_bool(j, "counts", counts);
@@ -350,6 +352,7 @@ auth_new(struct mon_client *c, enum mg_auth_mode mode)
 	a->m = c->m;
 	a->client = c;
 	a->mode = mode;
+	a->ses = c->peer.session;
 	a->why = MG_WHY_INTERNAL;
 	a->next = c->m->auths;
 	c->m->auths = a;
@@ -431,7 +434,8 @@ policy_allows(struct mon *m, const char *user, const char *operation)
 	    .model = "",
 	    .version = "",
 	    .origin = "",
-	    .ses = MG_PROC_UNSET};
+	    .ses = MG_PROC_UNSET,
+	    .mfa_age_ms = -1};
 	struct mg_verdict v;
 	struct mg_ask ask;
 

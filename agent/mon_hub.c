@@ -390,7 +390,11 @@ progress_text(struct mon *m, struct mg_req *req, char *out, size_t size)
 	mon_req_need(m, req, s);
 	for (i = 0; i + 2 < s->nneed; i += 3)
 		need += (size_t)strtoul(s->need[i + 1], NULL, 10);
-	snprintf(out, size, "%zu of %zu", s->nagreed / 2, need);
+	if (s->how[0] == '\0')
+		snprintf(out, size, "%zu of %zu", s->nagreed / 2, need);
+	else
+		snprintf(out, size, "%zu agreed; needed: %s", s->nagreed / 2,
+		    s->how);
 	free(s);
 }
 
@@ -401,7 +405,7 @@ decision_recorded(void *arg, enum mg_why why)
 	struct mon *m = g->m;
 	struct mg_req *req = judged_req(g);
 	bool deny = strcmp(g->decision, "deny") == 0;
-	char text[200];
+	char text[400];
 
 	if (req == NULL || why != MG_WHY_NONE) {
 		tell_verdict(m, g->uuid, g->approver, g->decision, false,
@@ -427,6 +431,17 @@ decision_recorded(void *arg, enum mg_why why)
 	judge_free(g);
 }
 
+/* The first name of the approver's uid: who has two is one person. */
+static const char *
+person_of(struct judge *g)
+{
+	const struct mon_person *p = mon_person_by_name(g->m, g->approver);
+
+	if (p != NULL)
+		p = mon_person_by_uid(g->m, p->uid);
+	return p == NULL ? g->approver : p->name;
+}
+
 static void
 record_decision(struct judge *g, struct mg_req *req)
 {
@@ -438,6 +453,7 @@ record_decision(struct judge *g, struct mg_req *req)
 	    sig, sizeof(sig), "%.*s", (int)g->sig_len, (const char *)g->sig);
 	mg_json_str(j, "uuid", req->uuid);
 	mg_json_str(j, "approver", g->approver);
+	mg_json_str(j, "person", person_of(g));
 	mg_json_str(j, "decision", g->decision);
 	mg_json_str(j, "note", g->note);
 	mg_json_str(j, "key_fp", g->key_fp);
@@ -449,23 +465,6 @@ record_decision(struct judge *g, struct mg_req *req)
 	mon_txn_commit(t, decision_recorded, g);
 }
 
-/* A slot that the approver could fill today, whoever else has agreed. */
-static bool
-holds_a_role(struct mon *m, const struct mg_req *req, const char *approver)
-{
-	struct mg_verdict v;
-	struct mg_ask ask;
-	size_t i;
-
-	mon_req_ask(m, req, &ask);
-	mg_policy_decide(m->policy, &ask, &v);
-	for (i = 0; v.kind != MG_VERDICT_DENY && i < v.nslots; i++)
-		if (mg_policy_has_role(m->policy, mon_people(m), approver,
-			v.slots[i].role, ask.now_ms))
-			return true;
-	return false;
-}
-
 /* Rule 3: after the signature and the people. */
 static void
 people_known(void *arg)
@@ -473,6 +472,8 @@ people_known(void *arg)
 	struct judge *g = arg;
 	struct mon *m = g->m;
 	struct mg_req *req = judged_req(g);
+	bool deny = strcmp(g->decision, "deny") == 0;
+	const char *flaw;
 	size_t i;
 
 	if (req == NULL || req->live.state != MG_REQ_PENDING) {
@@ -494,12 +495,11 @@ people_known(void *arg)
 		    "final");
 		return;
 	}
-	if (!holds_a_role(m, req, g->approver)) {
-		judge_reject(g, "not-asked",
-		    "you hold none of the roles that are asked");
-		return;
-	}
-	record_decision(g, req);
+	flaw = mon_req_flaw(m, req, g->approver, deny);
+	if (flaw[0] != '\0')
+		judge_reject(g, "not-asked", flaw);
+	else
+		record_decision(g, req);
 }
 
 static void

@@ -21,8 +21,7 @@ struct mon_job {
 	uint32_t ses;
 	char tty[32];
 	char origin[64];
-	char login_key[64];
-	bool login_key_hw;
+	struct mon_how how;
 
 	char operation[97], model[97], version[97], ticket[129];
 	char *reason;
@@ -39,6 +38,7 @@ struct mon_job {
 	size_t argc;
 	char artifact[1024];
 	char digest[97];
+	uint64_t bytes; /* of the artifact, once it has a digest */
 	char uuid[MG_UUID_STR];
 
 	struct mon_proc digest_proc;

@@ -146,8 +146,8 @@ set_mark(struct pam *p)
 	m->marks = k;
 }
 
-static bool
-has_mark(struct pam *p)
+static const struct mon_mark *
+find_mark(struct pam *p)
 {
 	const struct mg_peer *peer = &client_of(p)->peer;
 	const struct mon_mark *k;
@@ -156,31 +156,53 @@ has_mark(struct pam *p)
 	for (k = p->m->marks; k != NULL; k = k->next)
 		if (k->pid == peer->pid && k->start == peer->start &&
 		    k->uid == p->uid && strcmp(k->operation, p->operation) == 0)
-			return true;
-	return false;
+			return k;
+	return NULL;
 }
 
 /* ---- the policy ---- */
 
+static bool
+is_hardware(const struct pam *p)
+{
+	return strncmp(p->key_type, "sk-", 3) == 0;
+}
+
+/* A key that nobody has logged in with comes into use now. */
+static int64_t
+key_since(struct pam *p, int64_t now_ms)
+{
+	int64_t since;
+
+	if (p->key_fp[0] == '\0')
+		return 0;
+	since = mon_key_since(p->m, p->person, p->key_fp);
+	return since == 0 && !mg_past_is_full(mg_state_past(p->m->state))
+		   ? now_ms
+		   : since;
+}
+
 static void
 decide(struct pam *p, struct mg_verdict *v)
 {
-	struct mg_req req = {.user = p->person,
-	    .operation = p->operation,
-	    .model = "",
-	    .version = "",
-	    .origin = p->rhost,
-	    .ses = client_of(p)->peer.session};
-	const struct mg_session *s;
+	struct mon_how how;
 	struct mg_ask ask;
 
-	s = mg_state_session(p->m->state, req.ses);
-	if (p->rhost[0] == '\0' && req.ses != MG_PROC_UNSET && s != NULL)
-		req.origin = s->origin;
-	mon_req_ask(p->m, &req, &ask);
+	mon_ask_begin(p->m, NULL, &ask);
+	ask.user = p->person;
+	ask.operation = p->operation;
+	ask.model = ask.version = "";
+	mon_how(p->m, p->person, client_of(p)->peer.session, &how);
+	if (strcmp(p->operation, "login") == 0)
+		how.is_local = p->rhost[0] == '\0';
+	if (p->rhost[0] != '\0')
+		how.is_local = false;
+	ask.from = p->rhost[0] != '\0' ? p->rhost : how.origin;
+	mon_ask_how(&ask, &how);
 	if (p->key_type[0] != '\0') {
 		ask.login_key = p->key_type;
-		ask.login_key_is_hardware = strncmp(p->key_type, "sk-", 3) == 0;
+		ask.login_key_is_hardware = is_hardware(p);
+		ask.login_key_since_ms = key_since(p, ask.now_ms);
 	}
 	mg_policy_decide(p->m->policy, &ask, v);
 }
@@ -322,7 +344,7 @@ account(struct pam *p)
 		refuse_account(p, &v);
 		return;
 	}
-	if (v.mfa && !has_mark(p)) {
+	if (v.mfa && find_mark(p) == NULL) {
 		if (p->factor_tried)
 			refuse(p, MG_WHY_MFA_NEEDED, "", "", "");
 		else
@@ -424,6 +446,7 @@ open_session(struct pam *p)
 	bool login = strcmp(p->operation, "login") == 0;
 	const struct mg_peer *peer = &client_of(p)->peer;
 	struct mg_req *req = find_grant(p);
+	const struct mon_mark *mark;
 	struct mg_verdict v;
 	struct mon_txn *t;
 	struct mg_json *j;
@@ -457,7 +480,9 @@ open_session(struct pam *p)
 	mg_json_str(j, "origin", p->rhost);
 	mg_json_str(j, "key_type", p->key_type);
 	mg_json_str(j, "key_fp", p->key_fp);
-	mg_json_bool(j, "hardware", strncmp(p->key_type, "sk-", 3) == 0);
+	mg_json_bool(j, "hardware", is_hardware(p));
+	if ((mark = find_mark(p)) != NULL)
+		mg_json_int(j, "mfa_bt", mark->at_bt);
 	mon_rec_end(t);
 	watch_login(p->m, client_of(p));
 	mon_txn_commit(t, session_recorded, p);

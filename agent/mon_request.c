@@ -256,8 +256,6 @@ fill_origin(struct mon_job *job)
 	if (job->ses == MG_PROC_UNSET || s == NULL)
 		return;
 	snprintf(job->origin, sizeof(job->origin), "%s", s->origin);
-	job->login_key_hw = s->hardware;
-	snprintf(job->login_key, sizeof(job->login_key), "%s", s->key_type);
 }
 
 /* Refuses and ends the job. */
@@ -405,48 +403,19 @@ find_own(struct mon_job *job)
 /* ---- the policy ---- */
 
 static void
-ask_host(struct mon *m, struct mg_ask *ask)
-{
-	memset(ask, 0, sizeof(*ask));
-	ask->people = mon_people(m);
-	ask->host = m->conf.host;
-	ask->labels = (const char *const *)m->conf.labels;
-	ask->nlabels = m->conf.nlabels;
-	ask->now_ms = mg_time_wall_ms();
-	ask->login_key = "";
-}
-
-void
-mon_req_ask(struct mon *m, const struct mg_req *req, struct mg_ask *ask)
-{
-	const struct mg_session *s;
-
-	ask_host(m, ask);
-	ask->user = req->user;
-	ask->operation = req->operation;
-	ask->model = req->model;
-	ask->version = req->version;
-	ask->from = req->origin;
-	s = mg_state_session(m->state, req->ses);
-	if (req->ses != MG_PROC_UNSET && s != NULL) {
-		ask->login_key = s->key_type;
-		ask->login_key_is_hardware = s->hardware;
-	}
-}
-
-static void
 decide(struct mon_job *job, struct mg_verdict *v)
 {
 	struct mg_ask ask;
 
-	ask_host(job->m, &ask);
+	mon_ask_begin(job->m, job->req, &ask);
 	ask.user = job->user;
 	ask.operation = job->operation;
 	ask.model = job->model;
 	ask.version = job->version;
 	ask.from = job->origin;
-	ask.login_key = job->login_key;
-	ask.login_key_is_hardware = job->login_key_hw;
+	ask.bytes = (int64_t)job->bytes;
+	mon_how(job->m, job->user, job->ses, &job->how);
+	mon_ask_how(&ask, &job->how);
 	mg_policy_decide(job->m->policy, &ask, v);
 }
 
@@ -598,31 +567,40 @@ expand(struct mon_job *job, const struct mg_operation *op)
 static void job_digest(struct mon_job *job);
 static void job_file(struct mon_job *job);
 
-static void
-job_decide(struct mon_job *job)
+/* Decides; refuses the job when the answer is no. */
+static bool
+is_allowed(struct mon_job *job)
 {
-	const struct mg_operation *op;
 	struct mg_verdict *v = &job->verdict;
+	char rule[512];
 
 	decide(job, v);
 	if (v->kind == MG_VERDICT_DENY) {
 		refuse_by_policy(job, v);
-		return;
+		return false;
 	}
-	op = mg_policy_operation(job->m->policy, job->operation);
-	if (!check_shape(job, op) || !check_limits(job) || !expand(job, op))
-		return;
-	if (v->mfa && (job->flags & MG_RUN_CAN_PROMPT) == 0) {
-		char rule[512];
+	if (!v->mfa || (job->flags & MG_RUN_CAN_PROMPT) != 0)
+		return true;
+	rule_text(v, rule, sizeof(rule));
+	job_refuse(job, MG_WHY_MFA_NEEDED, rule,
+	    "a second factor is needed, and there is no terminal "
+	    "to ask for it",
+	    "file it at a terminal first: modelgate request; then "
+	    "run it here");
+	return false;
+}
 
-		rule_text(v, rule, sizeof(rule));
-		job_refuse(job, MG_WHY_MFA_NEEDED, rule,
-		    "a second factor is needed, and there is no terminal "
-		    "to ask for it",
-		    "file it at a terminal first: modelgate request; then "
-		    "run it here");
+static void
+job_decide(struct mon_job *job)
+{
+	const struct mg_operation *op;
+
+	op = mg_policy_operation(job->m->policy, job->operation);
+	/* How large it is, is known later: at least this. */
+	job->bytes = op != NULL && op->artifact != NULL ? 1 : 0;
+	if (!is_allowed(job) || !check_shape(job, op) || !check_limits(job) ||
+	    !expand(job, op))
 		return;
-	}
 	if (job->artifact[0] != '\0')
 		job_digest(job);
 	else
@@ -655,6 +633,8 @@ digest_frame(void *arg, struct mg_frame *f)
 	if (ok)
 		snprintf(job->digest, sizeof(job->digest), "%s", a.digest);
 	ok = ok && a.ok;
+	if (ok)
+		job->bytes = a.bytes < INT64_MAX ? a.bytes : INT64_MAX;
 	mg_timer_clear(job->m->loop, &job->timer);
 	mon_proc_stop(&job->digest_proc); /* f is gone from here on */
 	job->on_digest(job, ok, text);
@@ -764,6 +744,16 @@ put_rules(struct mg_json *j, const struct mg_verdict *v)
 }
 
 static void
+put_how(struct mg_json *j, const struct mon_how *how)
+{
+	mg_json_str(j, "key_type", how->key_type);
+	mg_json_bool(j, "key_hardware", how->hardware);
+	mg_json_int(j, "key_since_ms", how->key_since_ms);
+	mg_json_bool(j, "local", how->is_local);
+	mg_json_int(j, "mfa_age_ms", how->mfa_age_ms);
+}
+
+static void
 put_request(struct mon_job *job, struct mg_json *j, const char *nonce)
 {
 	const struct mg_operation *op;
@@ -801,7 +791,10 @@ put_request(struct mon_job *job, struct mg_json *j, const char *nonce)
 	put_rules(j, v);
 	put_need(j, v);
 	mg_json_bool(j, "mfa", v->mfa);
+	mg_json_bool(j, "confirm", v->confirm_number);
 	mg_json_bool(j, "grant_only", (job->flags & MG_RUN_GRANT_ONLY) != 0);
+	mg_json_int(j, "bytes", (int64_t)job->bytes);
+	put_how(j, &job->how);
 	mg_json_int(j, "approve_ms", v->approve_within_ms);
 	mg_json_int(j, "start_ms", start);
 	mg_json_int(j, "lasts_ms", lasts);
@@ -817,6 +810,9 @@ job_file(struct mon_job *job)
 	struct mg_json *j;
 	char nonce[33];
 
+	/* Rule 1: the artifact has taken its time, and now has a size. */
+	if (!is_allowed(job))
+		return;
 	if (!new_uuid(job->m, job->uuid) ||
 	    mg_random_hex(nonce, 16) != MG_ERR_OK) {
 		job_refuse(job, MG_WHY_INTERNAL, "", "", "");
@@ -942,7 +938,8 @@ job_factor(struct mon_job *job)
 
 /* ---- waiting for approvals ---- */
 
-/* The verdict of today for a request; false when it is no longer allowed. */
+/* The verdict of today for a request; false when it is no longer allowed. It
+ * and quorum() are for use at once: see mon_ask_begin(). */
 static bool
 today(struct mon *m, const struct mg_req *req, struct mg_verdict *v)
 {
@@ -951,6 +948,16 @@ today(struct mon *m, const struct mg_req *req, struct mg_verdict *v)
 	mon_req_ask(m, req, &ask);
 	mg_policy_decide(m->policy, &ask, v);
 	return v->kind != MG_VERDICT_DENY;
+}
+
+/* What a request that is no longer allowed ends with. */
+static enum mg_why
+late_why(const struct mg_verdict *v)
+{
+	return v->why == MG_WHY_LIMIT || v->why == MG_WHY_SEPARATION ||
+		       v->why == MG_WHY_KEY_NEEDED
+		   ? v->why
+		   : MG_WHY_POLICY_CHANGED;
 }
 
 static void
@@ -998,6 +1005,11 @@ mon_req_need(struct mon *m, const struct mg_req *req, struct mon_need *s)
 	if (!today(m, req, &v))
 		return;
 	quorum(m, req, &v, &q);
+	snprintf(s->how, sizeof(s->how), "%s%s",
+	    v.approve[0] != '\0' ? v.approve
+	    : v.different_teams	 ? "all of them"
+				 : "",
+	    v.different_teams ? ", of different teams" : "");
 	for (i = 0; i < v.nslots && i < 16; i++) {
 		char *count = s->text[i], *cand = s->text[i] + 12;
 
@@ -1014,6 +1026,102 @@ mon_req_need(struct mon *m, const struct mg_req *req, struct mon_need *s)
 		s->agreed[s->nagreed++] = v.slots[q.fills[i]].role;
 		s->agreed[s->nagreed++] = names[i];
 	}
+}
+
+/* ---- who may decide ---- */
+
+#define CROWD_MAX 64 /* as many as mg_policy_quorum() takes */
+#define ROUNDS 4     /* as many stages as there can be */
+
+/* Whether these would be enough, in this order. */
+static bool
+is_enough(struct mon *m, const struct mg_req *req, const struct mg_verdict *v,
+    const char *const *names, size_t n)
+{
+	struct mg_quorum q;
+
+	mg_policy_quorum(m->policy, v, mon_people(m), req->user, names, n,
+	    mg_time_wall_ms(), &q);
+	return q.satisfied;
+}
+
+/* Adds those who could still agree, but never without. */
+static size_t
+add_members(struct mon *m, const struct mg_verdict *v, const char *without,
+    const char **names, size_t n)
+{
+	const char *role[CROWD_MAX];
+	size_t i, k, r, each, got;
+
+	each = (CROWD_MAX - n) / (ROUNDS * (v->nslots == 0 ? 1 : v->nslots));
+	for (r = 0; r < ROUNDS; r++) {
+		for (i = 0; i < v->nslots; i++) {
+			got = mg_policy_role_members(m->policy, mon_people(m),
+			    v->slots[i].role, mg_time_wall_ms(), role,
+			    each + 1);
+			for (k = 0; k < got && n < CROWD_MAX; k++)
+				if (!mon_people(m)->is_same(
+					m, role[k], without))
+					names[n++] = role[k];
+		}
+	}
+	return n;
+}
+
+/*
+ * Whether name comes too early: with the others' help it would be enough
+ * later, but not when it is given now.
+ */
+static bool
+is_early(struct mon *m, const struct mg_req *req, const struct mg_verdict *v,
+    const char *name)
+{
+	const char *names[CROWD_MAX];
+	size_t n, all;
+
+	n = mon_req_approvers(req, names, MG_APPROVALS_MAX);
+	all = add_members(m, v, "", names, n);
+	if (!is_enough(m, req, v, names, all))
+		return false; /* nobody can tell */
+	names[n++] = name;
+	all = add_members(m, v, name, names, n);
+	return !is_enough(m, req, v, names, all);
+}
+
+const char *
+mon_req_flaw(
+    struct mon *m, const struct mg_req *req, const char *name, bool deny)
+{
+	static char text[400];
+	struct mg_verdict v;
+	struct mg_quorum q;
+	bool holds = false;
+	size_t i;
+
+	if (!today(m, req, &v))
+		return "the policy does not allow it any more";
+	for (i = 0; i < v.nslots; i++)
+		holds = holds || mg_policy_has_role(m->policy, mon_people(m),
+				     name, v.slots[i].role, mg_time_wall_ms());
+	if (!holds)
+		return "you hold none of the roles that are asked";
+	if (deny)
+		return "";
+	mg_policy_quorum(m->policy, &v, mon_people(m), req->user, &name, 1,
+	    mg_time_wall_ms(), &q);
+	if (q.fills[0] == -1 && mg_policy_is_service(m->policy, name))
+		return "a service account approves nothing";
+	if (q.fills[0] == -1)
+		return v.different_teams
+			   ? "somebody of another team has to agree, who had "
+			     "no part in this version before"
+			   : "somebody has to agree who had no part in this "
+			     "version before";
+	if (v.is_flat || !is_early(m, req, &v, name))
+		return "";
+	snprintf(text, sizeof(text),
+	    "others have to agree first, then submit it again: %s", v.approve);
+	return text;
 }
 
 static void
@@ -1065,6 +1173,25 @@ job_wait(struct mon_job *job, const char *note)
 	mon_req_advance(m, req);
 }
 
+/*
+ * Whether the grant may be used from this login, too: it may have been asked
+ * for with another key, from elsewhere. Refuses the job if not.
+ */
+static bool
+may_use(struct mon_job *job, struct mg_req *req)
+{
+	struct mg_verdict *v = &job->verdict;
+
+	job->bytes = (uint64_t)req->bytes;
+	job->req = req;
+	decide(job, v);
+	job->req = NULL;
+	if (v->kind != MG_VERDICT_DENY)
+		return true;
+	refuse_by_policy(job, v);
+	return false;
+}
+
 static void
 job_continue_own(struct mon_job *job, struct mg_req *req)
 {
@@ -1072,6 +1199,8 @@ job_continue_own(struct mon_job *job, struct mg_req *req)
 
 	snprintf(job->uuid, sizeof(job->uuid), "%s", req->uuid);
 	if (req->live.state == MG_REQ_GRANTED) {
+		if (!may_use(job, req))
+			return;
 		job->req = req;
 		job_granted(job);
 		return;
@@ -1183,9 +1312,10 @@ mon_req_recheck(struct mon *m, const struct mg_req *req)
 	struct mg_verdict v;
 	struct mg_quorum q;
 
-	if (!today(m, req, &v) || !same_command(m, req)) /* Rule 1 */
-		return MG_WHY_POLICY_CHANGED;
-	if (v.mfa && !req->live.mfa_done)
+	if (!today(m, req, &v)) /* Rule 1 */
+		return late_why(&v);
+	if (!same_command(m, req) || (v.mfa && !req->live.mfa_done) ||
+	    (v.confirm_number && !req->confirm))
 		return MG_WHY_POLICY_CHANGED;
 	quorum(m, req, &v, &q);
 	return v.nslots > 0 && !q.satisfied ? MG_WHY_APPROVAL_NEEDED
@@ -1256,7 +1386,7 @@ mon_req_advance(struct mon *m, struct mg_req *req)
 	    (req->mfa && !req->live.mfa_done))
 		return;
 	if (!today(m, req, &v)) {
-		mon_req_end(m, req, MG_REQ_DENIED, MG_WHY_POLICY_CHANGED, "");
+		mon_req_end(m, req, MG_REQ_DENIED, late_why(&v), "");
 		return;
 	}
 	quorum(m, req, &v, &q);
@@ -1373,9 +1503,9 @@ tell_end(struct mon *m, struct mg_req *req, enum mg_why why)
 {
 	struct mon_job *job = mon_req_rt(req)->job;
 	char text[700], what[300];
+	struct mg_verdict v;
 	size_t i;
 
-	(void)m;
 	if (job == NULL)
 		return;
 	subject(req->operation, req->model, req->version, what, sizeof(what));
@@ -1386,7 +1516,13 @@ tell_end(struct mon *m, struct mg_req *req, enum mg_why why)
 			snprintf(text, sizeof(text), "%s: %s said no: %s", what,
 			    req->live.approvals[i].approver,
 			    req->live.approvals[i].note);
-	mon_reply_refused(job->client, why, req->code, req->rule, text, "");
+	/* A limit that was reached meanwhile: which one. */
+	v.remedy[0] = '\0';
+	if (why == MG_WHY_LIMIT || why == MG_WHY_SEPARATION ||
+	    why == MG_WHY_KEY_NEEDED)
+		(void)today(m, req, &v);
+	mon_reply_refused(
+	    job->client, why, req->code, req->rule, text, v.remedy);
 	mon_job_free(job);
 }
 

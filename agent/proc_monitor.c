@@ -79,7 +79,8 @@ load_policy(struct mg_policy **pp, struct mg_diags *ds)
 {
 	struct mg_policy_source src = {.policy_dir = MG_CONFDIR "/policy.d",
 	    .operations_dir = MG_CONFDIR "/operations.d",
-	    .rule = &root_only};
+	    .rule = &root_only,
+	    .can = MG_POLICY_CAN_AGENT};
 
 	return mg_policy_load(&src, pp, ds);
 }

@@ -45,6 +45,7 @@ struct mg_state {
 	struct list live, ended;
 	struct mg_session *sessions;
 	struct mg_factor *factors;
+	struct mg_past *past;
 	char boot[40];
 	int64_t last_bt, last_wall;
 	struct undo *undo;
@@ -320,6 +321,7 @@ mg_state_commit(struct mg_state *st)
 		free(u);
 	}
 	forget_old(st);
+	mg_past_prune(st->past);
 }
 
 static void
@@ -365,7 +367,14 @@ mg_state_rollback_to(struct mg_state *st, const void *mark)
 struct mg_state *
 mg_state_new(void)
 {
-	return calloc(1, sizeof(struct mg_state));
+	struct mg_state *st;
+
+	if ((st = calloc(1, sizeof(*st))) == NULL)
+		return NULL;
+	if ((st->past = mg_past_new()) != NULL)
+		return st;
+	free(st);
+	return NULL;
 }
 
 static void
@@ -406,6 +415,7 @@ mg_state_free(struct mg_state *st)
 		free(f->user);
 		free(f);
 	}
+	mg_past_free(st->past);
 	free(st);
 }
 
@@ -451,6 +461,7 @@ fill_request(struct mg_req *req, const struct mg_rec *rec)
 	       keep_member(req, rec, "rule", &req->rule) &&
 	       keep_member(req, rec, "text", &req->text) &&
 	       keep_member(req, rec, "remedy", &req->remedy) &&
+	       keep_member(req, rec, "key_type", &req->key_type) &&
 	       keep_list(req, rec, "args", &req->args, &req->nargs) &&
 	       keep_list(req, rec, "argv", &req->argv, &req->argc) &&
 	       keep_list(req, rec, "need", &req->need, &req->nneed);
@@ -479,7 +490,13 @@ new_request(struct apply_ctx *c, enum mg_req_state state, struct mg_req **reqp)
 	req->uid = (uint32_t)mg_rec_int(c->rec, "uid", UINT32_MAX);
 	req->ses = (uint32_t)mg_rec_int(c->rec, "ses", UINT32_MAX);
 	req->mfa = mg_rec_bool(c->rec, "mfa");
+	req->confirm = mg_rec_bool(c->rec, "confirm");
 	req->grant_only = mg_rec_bool(c->rec, "grant_only");
+	req->key_hardware = mg_rec_bool(c->rec, "key_hardware");
+	req->is_local = mg_rec_bool(c->rec, "local");
+	req->key_since_ms = mg_rec_int(c->rec, "key_since_ms", 0);
+	req->mfa_age_ms = mg_rec_int(c->rec, "mfa_age_ms", -1);
+	req->bytes = mg_rec_int(c->rec, "bytes", 0);
 	req->lasts_ms = mg_rec_int(c->rec, "lasts_ms", 0);
 	req->approve_ms = mg_rec_int(c->rec, "approve_ms", 0);
 	req->start_ms = mg_rec_int(c->rec, "start_ms", 0);
@@ -558,6 +575,24 @@ lock_ms(unsigned fails)
 	return ms > MG_MFA_LOCK_MAX_MS ? MG_MFA_LOCK_MAX_MS : ms;
 }
 
+/* The session has passed: in the place of the one that did longest ago. */
+static void
+note_passed(struct mg_factor *f, uint32_t ses, int64_t bt)
+{
+	size_t i, to = 0;
+
+	for (i = 0; i < MG_FACTOR_SESSIONS; i++) {
+		if (f->passed[i].at_bt != 0 && f->passed[i].ses == ses) {
+			to = i;
+			break;
+		}
+		if (f->passed[i].at_bt < f->passed[to].at_bt)
+			to = i;
+	}
+	f->passed[to].ses = ses;
+	f->passed[to].at_bt = bt;
+}
+
 static enum mg_err
 apply_mfa(struct apply_ctx *c)
 {
@@ -572,6 +607,10 @@ apply_mfa(struct apply_ctx *c)
 	if (ok) {
 		f->fails = 0;
 		f->locked_until_bt = 0;
+		if (mg_rec_int(c->rec, "ses", UINT32_MAX) != UINT32_MAX)
+			note_passed(f,
+			    (uint32_t)mg_rec_int(c->rec, "ses", UINT32_MAX),
+			    c->bt);
 	} else if (mg_rec_bool(c->rec, "counts")) {
 		f->fails++;
 		if (f->fails >= MG_MFA_TRIES)
@@ -602,12 +641,104 @@ apply_decision(struct apply_ctx *c)
 		return MG_ERR_LIMIT;
 	a = &req->live.approvals[req->live.napprovals];
 	if (!keep_member(req, c->rec, "approver", &a->approver) ||
+	    !keep_member(req, c->rec, "person", &a->person) ||
 	    !keep_member(req, c->rec, "note", &a->note) ||
 	    !keep_member(req, c->rec, "key_fp", &a->key_fp))
 		return MG_ERR_NOMEM;
+	if (a->person[0] == '\0')
+		a->person = a->approver;
 	a->approve = strcmp(mg_rec_str(c->rec, "decision", ""), "approve") == 0;
 	a->at_ms = c->wall;
 	req->live.napprovals++;
+	return MG_ERR_OK;
+}
+
+/* ---- the past ---- */
+
+/*
+ * One more request in which user ran, or approved, what req is about. A past
+ * that is full forgets it, and says so to whoever asks.
+ */
+static enum mg_err
+note_fact(struct mg_state *st, const struct mg_req *req, const char *user,
+    bool approved)
+{
+	struct mg_past_fact *f;
+
+	if (req->version[0] == '\0')
+		return MG_ERR_OK; /* nothing can be asked about it */
+	f = mg_past_fact(
+	    st->past, user, req->operation, req->model, req->version, true);
+	if (f == NULL)
+		return mg_past_is_full(st->past) ? MG_ERR_OK : MG_ERR_NOMEM;
+	if (!save(st, f, sizeof(*f), NULL))
+		return MG_ERR_NOMEM;
+	if (approved)
+		f->approved++;
+	else
+		f->did++;
+	return MG_ERR_OK;
+}
+
+static enum mg_err
+note_grant(
+    struct apply_ctx *c, const char *user, const char *operation, int64_t bytes)
+{
+	struct mg_past_event *ev;
+
+	if ((ev = mg_past_add(c->st->past, user, operation)) == NULL)
+		return mg_past_is_full(c->st->past) ? MG_ERR_OK : MG_ERR_NOMEM;
+	if (!save(c->st, ev, sizeof(*ev), NULL))
+		return MG_ERR_NOMEM;
+	ev->at_ms = c->wall;
+	ev->bytes = bytes;
+	ev->is_real = true;
+	return MG_ERR_OK;
+}
+
+static enum mg_err
+note_granted(struct apply_ctx *c, const struct mg_req *req)
+{
+	const struct mg_approval *a;
+	enum mg_err r = MG_ERR_OK;
+	size_t i;
+
+	for (i = 0; i < req->live.napprovals && r == MG_ERR_OK; i++) {
+		a = &req->live.approvals[i];
+		if (a->approve)
+			r = note_fact(c->st, req, a->person, true);
+	}
+	return r == MG_ERR_OK
+		   ? note_grant(c, req->user, req->operation, req->bytes)
+		   : r;
+}
+
+/* Somebody was let in without a grant: the same as one, for counting. */
+static enum mg_err
+apply_access(struct apply_ctx *c)
+{
+	if (mg_state_find(c->st, mg_rec_str(c->rec, "uuid", "")) != NULL)
+		return MG_ERR_OK;
+	return note_grant(c, mg_rec_str(c->rec, "user", ""),
+	    mg_rec_str(c->rec, "operation", ""), 0);
+}
+
+static enum mg_err
+note_key(struct apply_ctx *c)
+{
+	const char *user = mg_rec_str(c->rec, "user", "");
+	const char *fp = mg_rec_str(c->rec, "key_fp", "");
+	struct mg_past_key *k;
+
+	if (fp[0] == '\0')
+		return MG_ERR_OK;
+	if ((k = mg_past_key(c->st->past, user, fp, true)) == NULL)
+		return mg_past_is_full(c->st->past) ? MG_ERR_OK : MG_ERR_NOMEM;
+	if (k->since_ms != 0)
+		return MG_ERR_OK;
+	if (!save(c->st, k, sizeof(*k), NULL))
+		return MG_ERR_NOMEM;
+	k->since_ms = c->wall;
 	return MG_ERR_OK;
 }
 
@@ -625,7 +756,7 @@ apply_grant(struct apply_ctx *c)
 	req->live.granted_ms = c->wall;
 	req->live.start_by_bt = add_capped(c->bt, req->start_ms);
 	req->live.ends_bt = add_capped(c->bt, req->lasts_ms);
-	return MG_ERR_OK;
+	return note_granted(c, req);
 }
 
 static struct mg_run_state *
@@ -662,7 +793,8 @@ apply_run(struct apply_ctx *c)
 	}
 	req->live.used++;
 	req->live.nruns++;
-	return MG_ERR_OK;
+	return req->live.used == 1 ? note_fact(c->st, req, req->user, false)
+				   : MG_ERR_OK;
 }
 
 static enum mg_err
@@ -720,6 +852,23 @@ apply_end(struct apply_ctx *c)
 	return MG_ERR_OK;
 }
 
+/* A second factor that was given while logging in. */
+static enum mg_err
+note_login(struct apply_ctx *c)
+{
+	int64_t at_bt = mg_rec_int(c->rec, "mfa_bt", 0);
+	struct mg_factor *f;
+	enum mg_err r;
+
+	if (at_bt <= 0 || at_bt > c->bt)
+		return MG_ERR_OK;
+	r = factor_of(c->st, mg_rec_str(c->rec, "user", ""), &f);
+	if (r == MG_ERR_OK)
+		note_passed(
+		    f, (uint32_t)mg_rec_int(c->rec, "ses", UINT32_MAX), at_bt);
+	return r;
+}
+
 /* All of a session's strings in one block that begins at s->user. Sessions
  * are not undone: a line that did not become durable leaves at worst the
  * description of a session without consequences. */
@@ -731,8 +880,11 @@ apply_session_open(struct apply_ctx *c)
 	struct mg_session *s;
 	const char *v[6];
 	size_t i, total = 0;
+	enum mg_err r;
 	char *p;
 
+	if ((r = note_key(c)) != MG_ERR_OK || (r = note_login(c)) != MG_ERR_OK)
+		return r;
 	for (i = 0; i < 6; i++) {
 		v[i] = mg_rec_str(c->rec, keys[i], "");
 		total += strlen(v[i]) + 1;
@@ -801,6 +953,7 @@ rebase(struct apply_ctx *c)
 		carry(&req->live.ends_bt, st->last_bt, c->bt, off);
 	}
 	for (f = st->factors; f != NULL; f = f->next) {
+		memset(f->passed, 0, sizeof(f->passed));
 		/* A lock must not get shorter by a clock set forward. */
 		if (f->locked_until_bt > st->last_bt)
 			f->locked_until_bt =
@@ -851,7 +1004,7 @@ static const struct {
     {"session-close", apply_session_close},
     {"start", apply_start},
     {"rejected", apply_nothing},
-    {"access", apply_nothing},
+    {"access", apply_access},
     {"policy", apply_nothing},
     {"outage", apply_nothing},
     {"enroll", apply_nothing},
@@ -944,4 +1097,26 @@ mg_state_factor(const struct mg_state *st, const char *user)
 		if (strcmp(f->user, user) == 0)
 			return f->fails > 0 ? f : NULL;
 	return NULL;
+}
+
+int64_t
+mg_state_passed_bt(const struct mg_state *st, const char *user, uint32_t ses)
+{
+	const struct mg_factor *f;
+	size_t i;
+
+	for (f = st->factors; f != NULL; f = f->next) {
+		if (strcmp(f->user, user) != 0)
+			continue;
+		for (i = 0; i < MG_FACTOR_SESSIONS; i++)
+			if (f->passed[i].at_bt != 0 && f->passed[i].ses == ses)
+				return f->passed[i].at_bt;
+	}
+	return 0;
+}
+
+struct mg_past *
+mg_state_past(const struct mg_state *st)
+{
+	return st->past;
 }

@@ -8,6 +8,7 @@
 
 #include "mg_err.h"
 #include "mg_id.h"
+#include "mg_past.h"
 #include "mg_rec.h"
 #include "mg_why.h"
 
@@ -36,7 +37,8 @@ enum mg_req_state {
 #define MG_PENDING_MAX 10000 /* requests that wait or are granted */
 
 struct mg_approval {
-	const char *approver;
+	const char *approver; /* as he signed */
+	const char *person;   /* the first name of his uid */
 	const char *note;
 	const char *key_fp;
 	bool approve; /* else a denial */
@@ -99,8 +101,16 @@ struct mg_req {
 	const char *const *need; /* role, count, role, count, ... */
 	size_t nneed;
 	bool mfa;
+	bool confirm; /* approvers sign the requester's two digits */
 	bool grant_only;
-	int64_t filed_ms; /* wall clock */
+	/* Of the session that it was filed in, at that time. */
+	const char *key_type;
+	bool key_hardware;
+	bool is_local;
+	int64_t key_since_ms; /* wall clock; 0: not known */
+	int64_t mfa_age_ms;   /* since a second factor; -1: there was none */
+	int64_t bytes;	      /* of the artifact */
+	int64_t filed_ms;     /* wall clock */
 	int64_t lasts_ms, approve_ms, start_ms;
 	unsigned uses; /* 0: no limit */
 	struct mg_req_live live;
@@ -125,11 +135,18 @@ struct mg_session {
 	struct mg_session *next;
 };
 
-/* Wrong codes of one person, over all channels and restarts. */
+#define MG_FACTOR_SESSIONS 8 /* remembered per person */
+
+/* Codes of one person, over all channels and restarts. */
 struct mg_factor {
 	char *user;
 	unsigned fails; /* since the last success */
 	int64_t locked_until_bt;
+	/* When which session last passed, of the present boot. */
+	struct {
+		uint32_t ses;
+		int64_t at_bt; /* 0: free */
+	} passed[MG_FACTOR_SESSIONS];
 	struct mg_factor *next;
 };
 
@@ -183,6 +200,14 @@ const struct mg_session *mg_state_sessions(const struct mg_state *st);
 /* NULL: no failures. */
 const struct mg_factor *mg_state_factor(
     const struct mg_state *st, const char *user);
+
+/* When the session of user last passed a second factor, on the boot clock;
+ * 0: never, or it is not remembered. */
+int64_t mg_state_passed_bt(
+    const struct mg_state *st, const char *user, uint32_t ses);
+
+/* What people did, for looking; the request that is asked about counts. */
+struct mg_past *mg_state_past(const struct mg_state *st);
 
 /* The stable word for a state: "pending", "granted", ... */
 const char *mg_req_state_word(enum mg_req_state s);

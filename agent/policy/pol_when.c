@@ -3,13 +3,23 @@
  * Files that other systems write: "file:/run/incident present".
  *
  * Deciding opens nothing: who asks brings the state of each file along.
+ *
+ * Rules
+ * 1. A file that anybody could have put there, taken away or touched says
+ *    nothing: neither "present" nor "absent". Its folder, and all above it,
+ *    belong to root or, together with the file, to a system account, and
+ *    nobody else can write there.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "mg_time.h"
 #include "pol.h"
+
+#define POL_SYSTEM_UIDS 1000 /* accounts of people begin here */
 
 /* The number of the file, or POL_NONE after saying what is wrong. */
 static uint32_t
@@ -101,21 +111,62 @@ mg_policy_files(const struct mg_policy *p, size_t *np)
 	return p->file_names;
 }
 
+/*
+ * The folder of path, as far as nobody but root and its own system account
+ * can change what stands in it: else whoever else can, decides.
+ */
+static enum mg_err
+open_folder(const char *path, const char **namep, int *fdp)
+{
+	const char *slash = strrchr(path, '/');
+	size_t n = slash == path ? 1 : (size_t)(slash - path);
+	char dir[MG_INI_LINE_MAX + 1];
+	struct mg_file_rule rule = {.owner = 0};
+	struct stat st;
+
+	*fdp = -1;
+	*namep = slash + 1;
+	if (n >= sizeof(dir))
+		return MG_ERR_LIMIT;
+	memcpy(dir, path, n);
+	dir[n] = '\0';
+	if (lstat(dir, &st) == 0 && st.st_uid < POL_SYSTEM_UIDS)
+		rule.owner = st.st_uid;
+	return mg_file_open(dir, O_DIRECTORY, &rule, fdp, NULL, 0);
+}
+
+static void
+look(const char *path, struct mg_file_state *out)
+{
+	const char *name;
+	struct stat st;
+	enum mg_err r;
+	int fd;
+
+	r = open_folder(path, &name, &fd);
+	if (r == MG_ERR_NOENT) {
+		out->is = MG_FILE_ABSENT;
+	} else if (r == MG_ERR_OK &&
+		   fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+		if (errno == ENOENT)
+			out->is = MG_FILE_ABSENT;
+	} else if (r == MG_ERR_OK && S_ISREG(st.st_mode) &&
+		   st.st_uid < POL_SYSTEM_UIDS && (st.st_mode & 022) == 0) {
+		out->is = MG_FILE_PRESENT;
+		out->modified_ms = (int64_t)st.st_mtim.tv_sec * 1000 +
+				   st.st_mtim.tv_nsec / 1000000;
+	}
+	if (fd != -1)
+		close(fd);
+}
+
 void
 mg_policy_files_look(
     const struct mg_policy *p, struct mg_file_state *out, size_t max)
 {
-	struct stat st;
 	size_t i;
 
 	memset(out, 0, max * sizeof(*out));
-	for (i = 0; i < p->files.n && i < max; i++) {
-		if (lstat(p->file_names[i], &st) == 0) {
-			out[i].is = MG_FILE_PRESENT;
-			out[i].modified_ms = (int64_t)st.st_mtim.tv_sec * 1000 +
-					     st.st_mtim.tv_nsec / 1000000;
-		} else if (errno == ENOENT || errno == ENOTDIR) {
-			out[i].is = MG_FILE_ABSENT;
-		}
-	}
+	for (i = 0; i < p->files.n && i < max; i++)
+		look(p->file_names[i], &out[i]);
 }

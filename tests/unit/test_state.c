@@ -413,6 +413,198 @@ sessions_open_and_close(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* ---- the past ---- */
+
+#define OTHER "6c0e7d1a-93f2-4b7e-8d11-0123456789ab"
+
+static const struct mg_past_fact *
+fact(const char *user)
+{
+	return mg_past_fact(mg_state_past(st), user, "deploy", "m", "2", false);
+}
+
+static void
+decided_by(const char *approver, const char *person, const char *decision)
+{
+	assert_int_equal(apply("\"type\":\"decision\",\"uuid\":\"" REQ
+			       "\",\"approver\":\"%s\",\"person\":\"%s\","
+			       "\"decision\":\"%s\"",
+			     approver, person, decision),
+	    MG_ERR_OK);
+}
+
+static enum mg_err
+run(unsigned n)
+{
+	return apply("\"type\":\"run\",\"uuid\":\"" REQ "\",\"run\":%u", n);
+}
+
+/* An approval is one once it made a grant; doing is running, and a grant is
+ * one thing however often it is run. */
+static void
+the_past_counts_requests_not_attempts(void **state)
+{
+	(void)state;
+	assert_int_equal(file_request(REQ, 0), MG_ERR_OK);
+	decided_by("robert", "bob", "approve");
+	decided_by("carol", "carol", "deny");
+	assert_null(fact("bob"));
+	assert_int_equal(grant(), MG_ERR_OK);
+	assert_int_equal(fact("bob")->approved, 1);
+	assert_null(fact("robert"));
+	assert_null(fact("carol"));
+	assert_null(fact("alice"));
+	assert_int_equal(run(1), MG_ERR_OK);
+	assert_int_equal(run(2), MG_ERR_OK);
+	assert_int_equal(fact("alice")->did, 1);
+	assert_int_equal(fact("alice")->approved, 0);
+}
+
+static int64_t
+count(int64_t since_ms)
+{
+	return mg_past_count(mg_state_past(st), "alice", "deploy", since_ms);
+}
+
+static void
+what_did_not_become_durable_is_not_in_the_past(void **state)
+{
+	const struct mg_past_fact *f;
+
+	(void)state;
+	assert_int_equal(file_request(REQ, 0), MG_ERR_OK);
+	mg_state_commit(st);
+	assert_int_equal(grant(), MG_ERR_OK);
+	assert_int_equal(run(1), MG_ERR_OK);
+	assert_int_equal(count(0), 1);
+	mg_state_rollback_to(st, NULL);
+	assert_int_equal(count(0), 0);
+	f = fact("alice");
+	assert_true(f == NULL || f->did == 0);
+	assert_int_equal(grant(), MG_ERR_OK);
+	assert_int_equal(run(1), MG_ERR_OK);
+	mg_state_commit(st);
+	assert_int_equal(count(0), 1);
+	assert_int_equal(fact("alice")->did, 1);
+}
+
+static void
+access(const char *user, const char *uuid)
+{
+	assert_int_equal(apply("\"type\":\"access\",\"uuid\":\"%s\",\"user\":"
+			       "\"%s\",\"operation\":\"deploy\"",
+			     uuid, user),
+	    MG_ERR_OK);
+}
+
+static void
+being_let_in_counts_once_with_or_without_a_grant(void **state)
+{
+	(void)state;
+	access("alice", OTHER);
+	assert_int_equal(count(0), 1);
+	assert_int_equal(file_request(REQ, 0), MG_ERR_OK);
+	assert_int_equal(grant(), MG_ERR_OK);
+	access("alice", REQ); /* through the grant */
+	assert_int_equal(count(0), 2);
+	assert_int_equal(count(INT64_MAX), 0);
+}
+
+/* What was forgotten may lie behind the question: then nobody knows. */
+static void
+a_past_that_forgot_says_so(void **state)
+{
+	int64_t at;
+	size_t i;
+
+	(void)state;
+	access("alice", OTHER);
+	mg_state_commit(st);
+	at = count(0);
+	assert_int_equal(at, 1);
+	wall += 1000;
+	for (i = 0; i < MG_PAST_EVENTS_MAX; i++)
+		access("alice", OTHER);
+	mg_state_commit(st);
+	assert_int_equal(count(0), -1);
+	wall += 5000;
+	access("alice", OTHER);
+	mg_state_commit(st);
+	/* 2026-11-22T08:00:06Z; what was forgotten is older than that */
+	assert_int_equal(count(INT64_C(1795334406000)), 1);
+}
+
+static void
+open_session(unsigned ses, const char *fp, int64_t mfa_bt)
+{
+	assert_int_equal(apply("\"type\":\"session-open\",\"ses\":%u,\"user\":"
+			       "\"alice\",\"key_fp\":\"%s\",\"mfa_bt\":%lld",
+			     ses, fp, (long long)mfa_bt),
+	    MG_ERR_OK);
+}
+
+static void
+a_key_is_as_old_as_its_first_login(void **state)
+{
+	struct mg_past *p = mg_state_past(st);
+	int64_t first;
+
+	(void)state;
+	open_session(5, "SHA256:x", 0);
+	first = mg_past_key(p, "alice", "SHA256:x", false)->since_ms;
+	assert_true(first > 0);
+	wall += 1000;
+	open_session(6, "SHA256:x", 0);
+	open_session(7, "SHA256:y", 0);
+	assert_int_equal(
+	    mg_past_key(p, "alice", "SHA256:x", false)->since_ms, first);
+	assert_int_equal(
+	    mg_past_key(p, "alice", "SHA256:y", false)->since_ms, first + 1000);
+	assert_null(mg_past_key(p, "bob", "SHA256:x", false));
+}
+
+static void
+passed(unsigned ses)
+{
+	assert_int_equal(
+	    apply("\"type\":\"mfa\",\"user\":\"alice\",\"ok\":true,"
+		  "\"ses\":%u",
+		ses),
+	    MG_ERR_OK);
+}
+
+static void
+a_second_factor_is_of_its_session_and_boot(void **state)
+{
+	unsigned i;
+
+	(void)state;
+	assert_int_equal(mg_state_passed_bt(st, "alice", 5), 0);
+	passed(5);
+	assert_int_equal(mg_state_passed_bt(st, "alice", 5), bt);
+	assert_int_equal(mg_state_passed_bt(st, "alice", 6), 0);
+	assert_int_equal(mg_state_passed_bt(st, "bob", 5), 0);
+	mg_state_commit(st);
+	bt += 10;
+	passed(5);
+	mg_state_rollback_to(st, NULL);
+	assert_int_equal(mg_state_passed_bt(st, "alice", 5), bt - 10);
+	open_session(9, "", bt - 5);
+	assert_int_equal(mg_state_passed_bt(st, "alice", 9), bt - 5);
+	/* the oldest goes when there are too many */
+	for (i = 0; i < MG_FACTOR_SESSIONS; i++) {
+		bt++;
+		passed(20 + i);
+	}
+	assert_int_equal(mg_state_passed_bt(st, "alice", 5), 0);
+	assert_int_equal(mg_state_passed_bt(st, "alice", 27), bt);
+	/* numbers of sessions begin anew */
+	bt = 10;
+	assert_int_equal(
+	    apply("\"type\":\"start\",\"boot\":\"" BOOT_B "\""), MG_ERR_OK);
+	assert_int_equal(mg_state_passed_bt(st, "alice", 27), 0);
+}
+
 int
 main(void)
 {
@@ -430,6 +622,12 @@ main(void)
 	    T(ended_requests_are_forgotten_but_not_those_that_still_run),
 	    T(unknown_records_do_not_fit),
 	    T(sessions_open_and_close),
+	    T(the_past_counts_requests_not_attempts),
+	    T(what_did_not_become_durable_is_not_in_the_past),
+	    T(being_let_in_counts_once_with_or_without_a_grant),
+	    T(a_past_that_forgot_says_so),
+	    T(a_key_is_as_old_as_its_first_login),
+	    T(a_second_factor_is_of_its_session_and_boot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
