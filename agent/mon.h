@@ -293,7 +293,9 @@ struct mon_refusal {
 	const char *rule, *text, *remedy;
 	enum mg_why why;
 };
-void mon_refuse(struct mon_client *c, const struct mon_refusal *ref);
+/* c may be NULL: then it is recorded and nobody is told. */
+void mon_refuse(
+    struct mon *m, struct mon_client *c, const struct mon_refusal *ref);
 /* The body of the signed text; false when it cannot be rendered. */
 bool mon_req_body(struct mon *m, const struct mg_req *req, struct mg_buf *b);
 /* need and agreed lists of a pending message; storage in s. */

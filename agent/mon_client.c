@@ -8,6 +8,8 @@
  * 2. A client has one question at a time. Limits per user come before
  *    limits for all, so that one user cannot use up the places of others.
  * 3. Only root (the PAM module's hosts) may ask the PAM questions.
+ * 4. Who breaks the protocol is on record by what the kernel says of them,
+ *    at the rate of all refusals: probing is not silent.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -145,6 +147,32 @@ continues(struct mon_client *c, struct mg_frame *f)
 	}
 }
 
+/* Rule 4. Without answer the client must go. */
+static void
+put_on_record(
+    struct mon_client *c, bool answer, enum mg_why why, const char *text)
+{
+	uint32_t uid =
+	    c->peer.loginuid != MG_PROC_UNSET ? c->peer.loginuid : c->peer.uid;
+	const struct mon_person *p = mon_person_by_uid(c->m, uid);
+	struct mon_refusal ref = {.user = p != NULL ? p->name : "",
+	    .uid = uid,
+	    .ses = c->peer.session,
+	    .tty = c->peer.tty,
+	    .origin = "",
+	    .operation = "",
+	    .model = "",
+	    .version = "",
+	    .rule = "",
+	    .text = text,
+	    .remedy = "",
+	    .why = why};
+
+	mg_log(MG_EVT_PROTO, "uid=%u pid=%d why='%s'", uid, (int)c->peer.pid,
+	    text);
+	mon_refuse(c->m, answer ? c : NULL, &ref);
+}
+
 static void
 ask_run(struct mon_client *c, struct mg_frame *f)
 {
@@ -153,7 +181,8 @@ ask_run(struct mon_client *c, struct mg_frame *f)
 
 	if (mg_frame_decode(f, &q, sizeof(q)) != MG_ERR_OK ||
 	    (f->nfds != 0 && f->nfds != 3)) {
-		mon_reply_refused(c, MG_WHY_BAD_REQUEST, "", "", "", "");
+		put_on_record(c, true, MG_WHY_BAD_REQUEST,
+		    "a run comes with three descriptors or none");
 		return;
 	}
 	for (i = 0; i < f->nfds; i++)
@@ -167,7 +196,8 @@ ask_log(struct mon_client *c, struct mg_frame *f)
 	struct mg_log_req q;
 
 	if (mg_frame_decode(f, &q, sizeof(q)) != MG_ERR_OK || f->nfds != 1) {
-		mon_reply_refused(c, MG_WHY_BAD_REQUEST, "", "", "", "");
+		put_on_record(c, true, MG_WHY_BAD_REQUEST,
+		    "a log comes with one descriptor");
 		return;
 	}
 	c->fds[0] = mg_frame_take_fd(c->port.ch, f, 0);
@@ -180,11 +210,12 @@ ask_pam(struct mon_client *c, struct mg_frame *f)
 	struct mg_pam_req q;
 
 	if (c->peer.uid != 0) { /* Rule 3 */
-		mon_reply_refused(c, MG_WHY_NOT_PERMITTED, "", "", "", "");
+		put_on_record(c, true, MG_WHY_NOT_PERMITTED,
+		    "only root may ask what the PAM module asks");
 		return;
 	}
 	if (mg_frame_decode(f, &q, sizeof(q)) != MG_ERR_OK)
-		mon_reply_refused(c, MG_WHY_BAD_REQUEST, "", "", "", "");
+		put_on_record(c, true, MG_WHY_BAD_REQUEST, "");
 	else
 		mon_pam(c, f->op, &q);
 }
@@ -226,7 +257,22 @@ ask_other(struct mon_client *c, struct mg_frame *f)
 		ok = false;
 	}
 	if (!ok)
-		mon_reply_refused(c, MG_WHY_BAD_REQUEST, "", "", "", "");
+		put_on_record(c, true, MG_WHY_BAD_REQUEST, "");
+}
+
+/* What mg-front says of its client, or a client of itself. */
+static void
+take_malformed(struct mon_client *c, const struct mg_frame *f)
+{
+	struct mg_malformed q;
+	bool answer = !c->busy;
+
+	if (mg_frame_decode(f, &q, sizeof(q)) != MG_ERR_OK)
+		q.text = "malformed";
+	c->busy = true; /* until the refusal is on record */
+	put_on_record(c, answer, MG_WHY_BAD_REQUEST, q.text);
+	if (!answer)
+		client_free(c);
 }
 
 static void
@@ -237,9 +283,13 @@ client_frame(void *arg, struct mg_frame *f)
 	mg_timer_clear(c->m->loop, &c->first_frame);
 	if (continues(c, f))
 		return;
+	if (f->op == MG_MSG_MALFORMED) {
+		take_malformed(c, f);
+		return;
+	}
 	if (c->busy) { /* Rule 2 */
-		mg_log(
-		    MG_EVT_PROTO, "uid=%u why='second question'", c->peer.uid);
+		put_on_record(c, false, MG_WHY_BAD_REQUEST,
+		    "a question before the last was answered");
 		client_free(c);
 		return;
 	}

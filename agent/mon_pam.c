@@ -96,7 +96,7 @@ refuse(struct pam *p, enum mg_why why, const char *rule, const char *text,
 		ref.ses = c->peer.session;
 		c->job = NULL;
 		p->job->client = NULL;
-		mon_refuse(c, &ref);
+		mon_refuse(c->m, c, &ref);
 	}
 	pam_free(p);
 }

@@ -210,16 +210,20 @@ refuse(struct mon *m, struct mon_client *c, struct mon_job *job,
 /* For clients without a job. Such a client cannot go away in between
  * unnoticed: its job stands in for it. */
 void
-mon_refuse(struct mon_client *c, const struct mon_refusal *ref)
+mon_refuse(struct mon *m, struct mon_client *c, const struct mon_refusal *ref)
 {
 	struct mon_job *job;
 
+	if (c == NULL) {
+		refuse(m, NULL, NULL, ref);
+		return;
+	}
 	if ((job = calloc(1, sizeof(*job))) == NULL)
 		mg_fatal("out of memory");
-	job->m = c->m;
+	job->m = m;
 	job->client = c;
 	c->job = job;
-	refuse(c->m, c, job, ref);
+	refuse(m, c, job, ref);
 }
 
 /* ---- jobs ---- */
@@ -328,10 +332,8 @@ mon_job_start(struct mon_client *c, const struct mg_run_req *q)
 	fill_origin(job);
 	uid =
 	    c->peer.loginuid != MG_PROC_UNSET ? c->peer.loginuid : c->peer.uid;
-	if ((q->flags & ~(uint32_t)MG_RUN_ALL_FLAGS) != 0)
-		job_refuse(job, MG_WHY_BAD_REQUEST, "", "unknown flag", "");
-	else if (mon_people_fetch(c->m, NULL, 0, uid, job_identified, job) !=
-		 MG_ERR_OK)
+	if (mon_people_fetch(c->m, NULL, 0, uid, job_identified, job) !=
+	    MG_ERR_OK)
 		job_refuse(job, MG_WHY_INTERNAL, "", "", "");
 }
 
@@ -454,7 +456,9 @@ job_identified(void *arg)
 		return;
 	}
 	snprintf(job->user, sizeof(job->user), "%s", p->name);
-	if ((req = find_own(job)) != NULL)
+	if ((job->flags & ~(uint32_t)MG_RUN_ALL_FLAGS) != 0)
+		job_refuse(job, MG_WHY_BAD_REQUEST, "", "unknown flag", "");
+	else if ((req = find_own(job)) != NULL)
 		job_continue_own(job, req);
 	else
 		job_decide(job);

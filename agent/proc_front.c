@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -35,6 +36,7 @@
 #define USER "_mg-front"
 #define QUEUE_MAX 262144
 #define KEY_MAX 8192
+#define RECORD_MS 6000 /* the monitor's answer: ledger and audit */
 
 /* Room for the largest message that passes, decoded. */
 union any {
@@ -74,18 +76,33 @@ parse_auth_info(struct mg_pam_req *q, struct mg_buf *key)
 	q->key_len = mg_buf_len(key);
 }
 
+/* Which message, which field. */
+static const char *
+name_field(const struct mg_msg_type *t, const char *field)
+{
+	static char why[128];
+
+	snprintf(why, sizeof(why), "%s: %s is not what it may be", t->name,
+	    field[0] != '\0' ? field : "its length");
+	return why;
+}
+
 /* Passes one message on to to. False: its sender broke the rules. */
 static bool
-pass(struct mg_chan *to, struct mg_frame *f)
+pass(struct mg_chan *to, struct mg_frame *f, const char **whyp)
 {
 	const struct mg_msg_type *t = mg_msg_type(f->op);
 	static union any msg;
+	const char *field = NULL;
 	struct mg_buf key;
 	bool ok;
 
 	if (t->size > sizeof(msg) ||
-	    mg_frame_decode(f, &msg, t->size) != MG_ERR_OK) /* Rule 2 */
+	    mg_msg_decode(f->op, f->payload, f->len, &msg, t->size, &field) !=
+		MG_ERR_OK) { /* Rule 2 */
+		*whyp = name_field(t, field == NULL ? "" : field);
 		return false;
+	}
 	mg_buf_init(&key, KEY_MAX);
 	if (t->size == sizeof(msg.pam_req) && f->op >= MG_MSG_PAM_AUTH_REQ &&
 	    f->op <= MG_MSG_PAM_CLOSE_REQ)
@@ -106,23 +123,43 @@ pump(struct mg_chan *from, struct mg_chan *to, const char **whyp)
 
 	memset(&f, 0, sizeof(f));
 	while ((r = mg_chan_recv(from, &f, whyp)) == MG_ERR_OK) {
-		if (!pass(to, &f)) {
-			*whyp = "a field is not what its message allows";
+		if (!pass(to, &f, whyp))
 			return false;
-		}
 	}
+	if (r == MG_ERR_TRUNC)
+		*whyp = "the connection ended inside a message";
 	return r == MG_ERR_AGAIN;
+}
+
+/*
+ * Has the monitor put on record what the client did; its answer goes on.
+ * False when there was none.
+ */
+static bool
+report(struct mg_chan *client, struct mg_chan *monitor, const char *why)
+{
+	struct mg_malformed msg = {.text = why};
+	const char *ignored;
+	struct mg_frame f;
+
+	memset(&f, 0, sizeof(f));
+	if (mg_chan_send(monitor, 0, MG_MSG_MALFORMED, &msg) != MG_ERR_OK)
+		return false;
+	while (mg_chan_wait(monitor, RECORD_MS, &f) == MG_ERR_OK)
+		if (!pass(client, &f, &ignored) || f.op == MG_MSG_REFUSED)
+			return f.op == MG_MSG_REFUSED;
+	return false;
 }
 
 /* Tells a client that broke the rules what it did, and lets go. */
 static void
-say_why(struct mg_chan *client, const char *why)
+say_why(struct mg_chan *client, struct mg_chan *monitor, const char *why)
 {
 	struct mg_refused msg = {.why = MG_WHY_BAD_REQUEST, .text = why};
 	struct pollfd p = {.fd = mg_chan_fd(client), .events = POLLOUT};
 	int i;
 
-	if (why[0] == '\0' ||
+	if (!report(client, monitor, why) &&
 	    mg_chan_send(client, 0, MG_MSG_REFUSED, &msg) != MG_ERR_OK)
 		return;
 	for (i = 0; i < 10 && mg_chan_has_output(client); i++) {
@@ -160,9 +197,8 @@ work(int client_fd, int monitor_fd)
 		       mg_chan_flush(monitor) == MG_ERR_OK &&
 		       pump(client, monitor, &why);
 		if (!open) {
-			say_why(client, why);
 			if (why[0] != '\0')
-				mg_log(MG_EVT_PROTO, "why='%s'", why);
+				say_why(client, monitor, why);
 			break;
 		}
 		open = pump(monitor, client, &why);

@@ -302,7 +302,8 @@ converse(struct talk *k)
 	enum mg_err r;
 	int n;
 
-	r = mg_chan_send(k->ch, 1, question(k->t->stage), &k->t->ask->req);
+	r = mg_client_ask(
+	    k->ch, question(k->t->stage), &k->t->ask->req, NULL, 0);
 	if (r != MG_ERR_OK)
 		return failed(k, r);
 	for (n = 0; n < PAM_TALK_FRAMES_MAX && !is_end; n++) { /* Rule 2 */

@@ -220,7 +220,7 @@ static int
 bad_id(bool json, const char *id)
 {
 	(void)mg_cli_failed(json, "bad-request",
-	    "'%s' is not a code such as R7KQ2FHD4M nor a UUID", id);
+	    "'%.100s' is not a code such as R7KQ2FHD4M nor a UUID", id);
 	return MG_EXIT_USAGE;
 }
 

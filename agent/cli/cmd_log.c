@@ -154,8 +154,7 @@ ask(const struct mg_log_req *q, bool json)
 	}
 	mg_buf_init(&rd.b, LINES_MAX + 65536);
 	memset(&f, 0, sizeof(f));
-	if (mg_chan_send_fds(ch, 1, MG_MSG_LOG_REQ, q, &pipefd[1], 1) !=
-	    MG_ERR_OK)
+	if (mg_client_ask(ch, MG_MSG_LOG_REQ, q, &pipefd[1], 1) != MG_ERR_OK)
 		status =
 		    mg_cli_failed(json, "agent-down", "cannot ask the agent");
 	close(pipefd[1]);
@@ -179,7 +178,7 @@ take_time(const char *s, int64_t *out)
 {
 	if (mg_time_parse(s, mg_time_wall_ms(), out) == MG_ERR_OK)
 		return true;
-	mg_cli_say("'%s' is not a time such as 2026-11-22, "
+	mg_cli_say("'%.100s' is not a time such as 2026-11-22, "
 		   "2026-11-22T14:00 or 2h",
 	    s);
 	return false;
@@ -191,7 +190,7 @@ take_name(const char *s, const char *what, const char **out)
 	*out = s;
 	if (mg_name_is_valid(s))
 		return true;
-	mg_cli_say("%s '%s' %s", what, s, mg_name_why(s));
+	mg_cli_say("%s '%.100s' %s", what, s, mg_name_why(s));
 	return false;
 }
 
@@ -220,7 +219,7 @@ mg_cmd_log(int argc, char **argv)
 		case 'm':
 			ok = mg_name_split_ref(optarg, model, version);
 			if (!ok)
-				mg_cli_say("'%s' is not MODEL or "
+				mg_cli_say("'%.100s' is not MODEL or "
 					   "MODEL@VERSION",
 				    optarg);
 			q.model = model;
@@ -241,7 +240,7 @@ mg_cmd_log(int argc, char **argv)
 				q.request = code;
 			else if (mg_uuid_parse(optarg, &u) != MG_ERR_OK) {
 				mg_cli_say(
-				    "'%s' is not a code or UUID", optarg);
+				    "'%.100s' is not a code or UUID", optarg);
 				ok = false;
 			}
 			break;

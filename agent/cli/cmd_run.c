@@ -730,8 +730,7 @@ ask(struct session *s, bool wants_fds)
 		for (i = 0; i < 3; i++)
 			fds[i] = (s->tty_mask & (1 << i)) != 0 ? null : i;
 	}
-	r = mg_chan_send_fds(
-	    s->ch, 1, MG_MSG_RUN_REQ, &s->q, fds, wants_fds ? 3 : 0);
+	r = mg_client_ask(s->ch, MG_MSG_RUN_REQ, &s->q, fds, wants_fds ? 3 : 0);
 	if (null != -1)
 		close(null);
 	if (r != MG_ERR_OK)
@@ -756,11 +755,12 @@ take_ref(struct session *s, const char *ref, char *model, char *version)
 		return true;
 	}
 	if (at != NULL && mg_name_is_valid(model))
-		mg_cli_say("version '%s' %s", at + 1, mg_name_why(at + 1));
+		mg_cli_say("version '%.100s' %s", at + 1, mg_name_why(at + 1));
 	else if (at != NULL)
-		mg_cli_say("model '%.*s' is not a name", (int)(at - ref), ref);
+		mg_cli_say("model '%.*s' is not a name",
+		    (int)(at - ref < 100 ? at - ref : 100), ref);
 	else
-		mg_cli_say("model '%s' %s", ref, mg_name_why(ref));
+		mg_cli_say("model '%.100s' %s", ref, mg_name_why(ref));
 	return false;
 }
 
@@ -831,7 +831,7 @@ run_or_request(int argc, char **argv, bool grant_only)
 			if (!grant_only)
 				return mg_cli_usage(argv[0]);
 			if (mg_duration_parse(optarg, &ms) != MG_ERR_OK) {
-				mg_cli_say("'%s' is not a time such as 30m "
+				mg_cli_say("'%.100s' is not a time such as 30m "
 					   "or 1h30m",
 				    optarg);
 				return MG_EXIT_USAGE;
@@ -861,7 +861,8 @@ run_or_request(int argc, char **argv, bool grant_only)
 	}
 	s.q.operation = pos[0];
 	if (!mg_name_is_valid(pos[0])) {
-		mg_cli_say("operation '%s' %s", pos[0], mg_name_why(pos[0]));
+		mg_cli_say(
+		    "operation '%.100s' %s", pos[0], mg_name_why(pos[0]));
 		return MG_EXIT_USAGE;
 	}
 	if ((pos[1] != NULL && !take_ref(&s, pos[1], model, version)) ||

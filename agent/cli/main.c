@@ -204,7 +204,7 @@ mg_cli_ask(enum mg_msg_op op, const void *msg, bool json, mg_cli_row_fn fn,
 		return MG_EXIT_REFUSED;
 	memset(&f, 0, sizeof(f));
 	mg_rec_init(&rec);
-	r = mg_chan_send(ch, 1, op, msg);
+	r = mg_client_ask(ch, op, msg, NULL, 0);
 	while (r == MG_ERR_OK && status == -1) {
 		if ((r = mg_chan_wait(ch, ANSWER_MS, &f)) != MG_ERR_OK)
 			break;
@@ -312,6 +312,6 @@ main(int argc, char **argv)
 	for (i = 0; i < NCOMMANDS; i++)
 		if (strcmp(commands[i].name, argv[1]) == 0)
 			return dispatch(&commands[i], argc - 1, argv + 1);
-	mg_cli_say("'%s' is not a command; see modelgate --help", argv[1]);
+	mg_cli_say("'%.100s' is not a command; see modelgate --help", argv[1]);
 	return MG_EXIT_USAGE;
 }

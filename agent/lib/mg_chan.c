@@ -43,7 +43,9 @@ struct mg_chan {
 	size_t n_in_fds;
 	size_t fd_pos;	 /* position in the stream that in_fds came with */
 	size_t received; /* bytes that entered in, ever */
-	bool eof, dead;
+	bool eof;
+	bool deaf;   /* the peer broke the rules: nothing more is read */
+	bool dead;   /* the peer takes nothing more */
 	size_t sent; /* bytes that left out, ever */
 	struct out_fds *queue;
 	size_t nqueue;
@@ -239,7 +241,7 @@ mg_chan_flush(struct mg_chan *ch)
 static enum mg_err
 proto(struct mg_chan *ch, const char **whyp, const char *why)
 {
-	ch->dead = true;
+	ch->deaf = true;
 	if (whyp != NULL)
 		*whyp = why;
 	return MG_ERR_PROTO;
@@ -368,7 +370,7 @@ mg_chan_recv(struct mg_chan *ch, struct mg_frame *f, const char **whyp)
 		*whyp = "";
 	finish_last(ch);
 	memset(f, 0, sizeof(*f));
-	if (ch->dead)
+	if (ch->deaf)
 		return MG_ERR_PROTO;
 	for (;;) {
 		have = mg_buf_len(&ch->in);
@@ -416,7 +418,8 @@ mg_chan_wait(struct mg_chan *ch, int timeout_ms, struct mg_frame *f)
 	enum mg_err r;
 
 	for (;;) {
-		if ((r = mg_chan_flush(ch)) != MG_ERR_OK)
+		/* A peer that has hung up may have said something before. */
+		if ((r = mg_chan_flush(ch)) != MG_ERR_OK && r != MG_ERR_CLOSED)
 			return r;
 		if ((r = mg_chan_recv(ch, f, NULL)) != MG_ERR_AGAIN)
 			return r;

@@ -13,8 +13,8 @@
  * A framed, non-blocking channel over a UNIX stream socket, with
  * descriptors riding on the messages whose row allows them. The receiver
  * checks op, direction, length and descriptor count against the table
- * before it allocates; anything else is MG_ERR_PROTO, after which the
- * channel is dead: free it.
+ * before it allocates; anything else is MG_ERR_PROTO, after which nothing
+ * more is received: say why, if that helps, and free it.
  */
 
 struct mg_chan;

@@ -93,3 +93,12 @@ mg_client_connect(const char *path, int timeout_ms, struct mg_chan **chp)
 		close(fd);
 	return r;
 }
+
+enum mg_err
+mg_client_ask(struct mg_chan *ch, enum mg_msg_op op, const void *msg,
+    const int *fds, size_t nfds)
+{
+	enum mg_err r = mg_chan_send_fds(ch, 1, op, msg, fds, nfds);
+
+	return r == MG_ERR_CLOSED ? MG_ERR_OK : r;
+}

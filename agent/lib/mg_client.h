@@ -22,4 +22,12 @@
 enum mg_err mg_client_connect(
     const char *path, int timeout_ms, struct mg_chan **chp) MG_MUST_CHECK;
 
+/*
+ * Asks the one question of a fresh channel. An agent that has hung up by
+ * then is no error: it may have said why, which is read as any answer is.
+ * Otherwise as mg_chan_send_fds().
+ */
+enum mg_err mg_client_ask(struct mg_chan *ch, enum mg_msg_op op,
+    const void *msg, const int *fds, size_t nfds) MG_MUST_CHECK;
+
 #endif

@@ -715,6 +715,39 @@ a_peer_that_is_gone_is_an_error_and_no_signal(void **state)
 	    mg_chan_send(ch, 1, MG_MSG_RUN_GO, &go), MG_ERR_CLOSED);
 }
 
+static void
+what_a_peer_said_before_it_hung_up_is_read(void **state)
+{
+	struct mg_run_go go = {0};
+	struct mg_frame f;
+	uint8_t w[256];
+
+	(void)state;
+	post(w, ready(w), 0);
+	hang_up();
+	assert_int_equal(
+	    mg_chan_send(ch, 1, MG_MSG_RUN_GO, &go), MG_ERR_CLOSED);
+	assert_int_equal(mg_chan_wait(ch, 1000, &f), MG_ERR_OK);
+	assert_int_equal(f.op, MG_MSG_RUN_READY);
+	assert_int_equal(mg_chan_wait(ch, 1000, &f), MG_ERR_CLOSED);
+}
+
+static void
+who_broke_the_rules_can_still_be_told(void **state)
+{
+	struct mg_run_go go = {0};
+	struct mg_frame f;
+	uint8_t w[256];
+	const char *why;
+
+	(void)state;
+	memset(w, 0xff, sizeof(w));
+	post(w, sizeof(w), 0);
+	assert_int_equal(mg_chan_recv(ch, &f, &why), MG_ERR_PROTO);
+	assert_int_equal(mg_chan_send(ch, 1, MG_MSG_RUN_GO, &go), MG_ERR_OK);
+	assert_int_equal(mg_chan_recv(ch, &f, &why), MG_ERR_PROTO);
+}
+
 /* ---- waiting ---- */
 
 static void
@@ -788,6 +821,8 @@ main(void)
 	    T(unsent_messages_and_their_descriptors_are_freed_with_the_channel),
 	    T(large_messages_with_descriptors_pass_between_two_channels),
 	    T(a_peer_that_is_gone_is_an_error_and_no_signal),
+	    T(what_a_peer_said_before_it_hung_up_is_read),
+	    T(who_broke_the_rules_can_still_be_told),
 	    T(waiting_ends_at_its_time_even_if_bytes_trickle_in),
 	    T(a_secret_does_not_stay_in_memory_behind_its_frame),
 	};

@@ -352,7 +352,7 @@ converse(struct enroll *e, enum mg_msg_op op, const void *msg)
 				       : "the agent cannot be reached");
 		return e->status;
 	}
-	if (mg_chan_send(e->ch, 1, op, msg) != MG_ERR_OK)
+	if (mg_client_ask(e->ch, op, msg, NULL, 0) != MG_ERR_OK)
 		fail(e, "agent-down", "the agent does not take the question");
 	while (e->status == -1 && next_frame(e, &f))
 		on_frame(e, &f, op == MG_MSG_ENROLL_REQ);

@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""Plays a hostile client of the agent's socket.
+
+	agent_peer.py frames	break the protocol in every way, one at a time
+	agent_peer.py idle N	N connections that say nothing, or half a word
+	agent_peer.py fds	descriptors where none, or too many, belong
+	agent_peer.py fill N	N half-sent requests of the largest size
+	agent_peer.py exec0 PROGRAM	run it with argc 0
+
+The framing is written here a second time, from PROTOCOL.md. Each case of
+frames and fds prints one line: NAME, then what came of it: "refused WHY
+TEXT", "closed" or "silent". idle and fill print "holding N" and stay until
+standard input ends.
+"""
+import array
+import ctypes
+import os
+import resource
+import socket
+import struct
+import sys
+
+SOCKET = "/run/modelgate/agent.sock"
+RUN, AUTH_ANS, SIGNAL, GIVEUP, LIST, END, LOG = range(1, 8)
+ENROLL, UNENROLL, PAM_AUTH, PAM_ACCT, PAM_OPEN, PAM_CLOSE, INFO = range(8, 15)
+REFUSED = 20
+AUTH_RESULT, RUN_SPEC, HUB_DECISION = 42, 50, 113
+
+
+def string(s):
+    b = s if isinstance(s, bytes) else s.encode()
+    return struct.pack(">I", len(b) + 1) + b + b"\0"
+
+
+def frame(op, payload, version=1, length=None, ident=1):
+    n = len(payload) + 8 if length is None else length
+    return struct.pack(">IHHI", n, op, version, ident) + payload
+
+
+def run(operation="deploy", model="receipt-ocr", version="1", reason="x",
+        ticket="", args=(), flags=1, term="", tail=b""):
+    return frame(RUN, string(operation) + string(model) + string(version) +
+                 string(reason) + string(ticket) +
+                 struct.pack(">I", len(args)) +
+                 b"".join(string(a) for a in args) +
+                 struct.pack(">IQB", flags, 0, 0) + string(term) +
+                 struct.pack(">HH", 0, 0) + tail)
+
+
+def pam(op):
+    return frame(op, string("sshd") + string("alice") + string("login") +
+                 string("") * 4 + struct.pack(">I", 0))
+
+
+def connect():
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    s.settimeout(10)
+    s.connect(SOCKET)
+    return s
+
+
+def read_exactly(s, n):
+    d = b""
+    while len(d) < n:
+        piece = s.recv(n - len(d))
+        if not piece:
+            raise EOFError
+        d += piece
+    return d
+
+
+def text_at(d, at):
+    n = struct.unpack_from(">I", d, at)[0]
+    return d[at + 4:at + 4 + n - 1].decode(), at + 4 + n
+
+
+def answer(s):
+    """The first refusal; or how the connection ended."""
+    try:
+        while True:
+            n, op, _, _ = struct.unpack(">IHHI", read_exactly(s, 12))
+            d = read_exactly(s, n - 8)
+            if op != REFUSED:
+                continue
+            why = struct.unpack_from(">I", d)[0]
+            code, at = text_at(d, 4)
+            _, at = text_at(d, at)
+            text, _ = text_at(d, at)
+            return f"refused {why} {code or '-'} {text}"
+    except (EOFError, ConnectionError, BrokenPipeError):
+        return "closed"
+    except socket.timeout:
+        return "silent"
+
+
+def send(s, data, fds=()):
+    try:
+        if fds:
+            s.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS,
+                                array.array("i", fds))])
+        else:
+            s.sendall(data)
+    except (ConnectionError, BrokenPipeError):
+        pass
+
+
+def case(name, *data, fds=(), end=False):
+    s = connect()
+    for d in data:
+        send(s, d, fds)
+        fds = ()
+    if end:
+        s.shutdown(socket.SHUT_WR)
+    print(name, answer(s), flush=True)
+    s.close()
+
+
+def frames():
+    info = frame(INFO, b"\0")
+    case("nothing-known", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    case("op-zero", frame(0, b""))
+    case("op-unknown", frame(4711, b""))
+    case("version", frame(INFO, b"\0", version=2))
+    case("length-zero", frame(INFO, b"", length=0))
+    case("length-huge", frame(INFO, b"", length=0xffffffff))
+    case("oversize", frame(INFO, b"\0" * 64))
+    case("trailing", frame(INFO, b"\0\0"))
+    case("short", frame(INFO, b""))
+    case("half-header", info[:5], end=True)
+    case("half-payload", run()[:40], end=True)
+    case("for-auth", frame(AUTH_RESULT, b"\1" + b"\0" * 16))
+    case("for-run", frame(RUN_SPEC, b"\0" * 64))
+    case("for-hub", frame(HUB_DECISION, b"\0" * 64))
+    case("answer-of-agent", frame(29, string("granted")))
+    case("slash", run(model="../../etc"))
+    case("dots", run(model=".."))
+    case("dash", run(model="-rf"))
+    case("control", run(model="a\x1b[2J"))
+    case("newline", run(operation="deploy\n"))
+    case("long-name", run(model="a" * 10240))
+    case("long-reason", run(reason="a" * 10240))
+    case("reason-nul", run(reason=b"a\0b"))
+    case("reason-utf8", run(reason=b"\xff\xfe"))
+    case("unterminated", frame(RUN, struct.pack(">I", 5) + b"deplo"))
+    case("string-huge", frame(RUN, struct.pack(">I", 0xffffffff) + b"x"))
+    case("arg-control", run(args=["a\nb"]))
+    case("args-many", run(args=["a"] * 33))
+    case("count-huge", frame(RUN, string("deploy") + string("m") +
+                             string("1") + string("x") + string("") +
+                             struct.pack(">I", 0xffffffff)))
+    case("term", run(term="../../etc/passwd"))
+    case("flags", run(flags=0x80000000))
+    case("bool", frame(LIST, b"\1" + string("") + b"\2"))
+    case("second-question", run(flags=0) + info)
+    for op, name in ((PAM_AUTH, "pam-auth"), (PAM_ACCT, "pam-acct"),
+                     (PAM_OPEN, "pam-open"), (PAM_CLOSE, "pam-close")):
+        case(name, pam(op))
+    case("answer-unasked", frame(AUTH_ANS, string("123456")), info, end=True)
+    case("signal-unasked", frame(SIGNAL, struct.pack(">I", 9)), info, end=True)
+
+
+def descriptors():
+    null = os.open("/dev/null", os.O_RDWR)
+    info = frame(INFO, b"\0")
+    case("one-unasked", info, fds=[null])
+    case("many-unasked", info, fds=[null] * 250)
+    case("before-half", info[:3], info[3:], fds=[null])
+    case("four-for-three", run(), fds=[null] * 4)
+    case("two-for-three", run(), fds=[null] * 2)
+    case("terminal", run(flags=0), fds=[os.open("/dev/ptmx", os.O_RDWR)] * 3)
+    # a socket that holds itself: only the kernel's collector frees it
+    a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    send(a, b"x", [a.fileno(), b.fileno()])
+    case("ring", info, fds=[a.fileno(), b.fileno()])
+    # as many as the kernel lets be in flight
+    held = []
+    for _ in range(200):
+        s = connect()
+        held.append(s)
+        s.setblocking(False)
+        try:
+            for _ in range(20):
+                s.sendmsg([b"\0"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS,
+                                     array.array("i", [null] * 250))])
+        except OSError:
+            pass
+    print("bombs", len(held), flush=True)
+
+
+def hold(n, data):
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    held = []
+    for i in range(n):
+        try:
+            s = connect()
+            send(s, data[:i % (len(data) + 1)])
+            held.append(s)
+        except OSError as err:
+            print("no more:", err, flush=True)
+            break
+    print("holding", len(held), flush=True)
+    sys.stdin.read()
+
+
+def exec0(path):
+    libc = ctypes.CDLL(None, use_errno=True)
+    none = (ctypes.c_char_p * 1)(None)
+    libc.execve(path.encode(), none, none)
+    print("cannot exec:", os.strerror(ctypes.get_errno()))
+    os._exit(70)
+
+
+def main():
+    what = sys.argv[1]
+    if what == "frames":
+        frames()
+    elif what == "fds":
+        descriptors()
+    elif what == "idle":
+        hold(int(sys.argv[2]), frame(INFO, b"\0")[:11])
+    elif what == "fill":
+        hold(int(sys.argv[2]), run(reason="a" * 1000, args=["b" * 900] * 32)[:-1])
+    elif what == "exec0":
+        exec0(sys.argv[2])
+
+
+main()
