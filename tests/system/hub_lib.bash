@@ -119,18 +119,23 @@ hub_up()
 	hub_start
 }
 
-hub_down() { kill "$HOLDER"; }
+# Everything inside ends with its first process; unshare itself is deaf to
+# SIGTERM, and while anything is left, bats waits for its output.
+hub_down() { kill -KILL "$NS" && soon gone_outside "$HOLDER"; }
+gone_outside() { ! kill -0 "$1" 2>/dev/null; }
 
 hub_is_ready() { grep -q evt=ready "$W/hub.log"; }
 
-# hub_start [SETTINGS]: the hub, with more lines for its hub.ini.
+# hub_conf LINE...: what hub.ini says from the next start on.
+hub_conf()
+{
+	printf '%s\n' '[hub]' 'listen = 127.0.0.1:7022' \
+	    'name = -p 7022 127.0.0.1' "$@" |
+	    ns tee /etc/modelgate/hub.ini >/dev/null
+}
+
 hub_start()
 {
-	if [ $# -gt 0 ]; then
-		printf '%s\n' '[hub]' 'listen = 127.0.0.1:7022' \
-		    'name = -p 7022 127.0.0.1' "$@" |
-		    ns tee /etc/modelgate/hub.ini >/dev/null
-	fi
 	ns touch "$W/hub.log"
 	ns cp "$W/hub.log" "$W/hub.log.$RANDOM"
 	ns truncate -s 0 "$W/hub.log"
@@ -196,6 +201,7 @@ request()
 	U=$(new_uuid)
 	tell "$name" "put $U ${name/host/web-} alice 600000"
 	soon heard "$name" "put_ans $U ok"
+	# shellcheck disable=SC2034 # the tests use it
 	CODE=$(S bob show "$U" --json | jq -r .code)
 }
 

@@ -168,6 +168,14 @@ class Peer:
         return b
 
     def receive(self):
+        try:
+            self.receive_all()
+        except BrokenPipeError:
+            pass
+        self.say("closed", self.ssh.wait())
+        os._exit(0)
+
+    def receive_all(self):
         while True:
             head = self.read(12)
             if head is None:
@@ -177,8 +185,6 @@ class Peer:
             if payload is None or version != 1:
                 break
             self.handle(op, Reader(payload))
-        self.say("closed", self.ssh.wait())
-        os._exit(0)
 
     def handle(self, op, r):
         if op == PUT_ANS:

@@ -158,9 +158,10 @@ verdict_is()
 		request
 		signed bob "$U" approve >"$BATS_TEST_TMPDIR/sig"
 		ns sh -c "sleep 0.0$((i * 2)); kill -9 $(ns cat "$W/hub.pid")" &
+		killer=$!
 		run S bob submit "$U" approve <"$BATS_TEST_TMPDIR/sig"
 		[ "$status" = 0 ] && echo "$U" >>"$BATS_TEST_TMPDIR/kept"
-		wait
+		wait "$killer"
 		soon gone "$(ns cat "$W/hub.pid")"
 		hub_start
 		verifying
@@ -227,10 +228,11 @@ verdict_is()
 	ns mkdir /var/lib/small
 	ns mount -t tmpfs -o size=64k,mode=700,uid=990,gid=990 tmpfs \
 	    /var/lib/small
-	hub_start 'state = /var/lib/small'
+	hub_conf 'state = /var/lib/small'
+	hub_start
 	host host1
 	refused=
-	for _ in $(seq 60); do
+	for _ in $(seq 200); do
 		u=$(new_uuid)
 		tell host1 "put $u web-1 alice 600000"
 		soon heard host1 "put_ans $u"
@@ -247,6 +249,6 @@ verdict_is()
 	n=$(jq length <<<"$output")
 	[ "$n" -gt 5 ]
 	hub_kill KILL
-	hub_start 'state = /var/lib/small'
+	hub_start
 	[ "$(S bob inbox --json | jq length)" = "$n" ]
 }
