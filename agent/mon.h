@@ -30,6 +30,7 @@
  *	mon_ask.c	what the policy is told
  *	mon_request.c	from the request to the grant
  *	mon_auth.c	second factor, enrolment
+ *	mon_store.c	digests and signatures of artifacts, their copies
  *	mon_run.c	running the command, ending it
  *	mon_hub.c	requests to the hub, decisions from it
  *	mon_outage.c	whether approvers can be reached at all
@@ -40,6 +41,8 @@
 
 #define MON_STATE_DIR "/var/lib/modelgate"
 #define MON_RUN_DIR "/run/modelgate"
+#define MON_STORE_DIR "/var/lib/modelgate-store"
+#define MON_COPY_NAME 72 /* "sha256-HEX", NUL */
 
 #define MON_PORT_QUEUE 262144	   /* bytes waiting for one peer */
 #define MON_AUDIT_DEADLINE_MS 4000 /* the kernel takes a record by then */
@@ -134,6 +137,8 @@ enum mg_err mon_proc_start(struct mon_proc *p, struct mon *m, const char *name,
 /* Ends the child without calling on_end; it is reaped in the background. */
 void mon_proc_stop(struct mon_proc *p);
 bool mon_proc_is_up(const struct mon_proc *p);
+/* Forgets a child that goes on by itself; it is reaped in the background. */
+void mon_proc_let_go(struct mon_proc *p);
 
 /* The pipe that children log to; one for all. */
 enum mg_err mon_log_pipe_init(struct mon *m) MG_MUST_CHECK;
@@ -351,6 +356,13 @@ void mon_auth_client_gone(struct mon_client *c);
 bool mon_may(
     struct mon_client *c, const char *operation, char *user, size_t size);
 
+/* ---- mon_store.c ---- */
+
+/* Opens the store, making it if need be, and clears it of leftovers. */
+void mon_store_init(struct mon *m);
+/* Where the copy of an artifact is or would be. False: not a digest. */
+bool mon_store_path(const char *digest, char *out, size_t size);
+
 /* ---- mon_run.c ---- */
 
 /* Starts a run of a granted request for the client of job. */
@@ -424,6 +436,8 @@ struct mon {
 	struct mg_state *state;
 	struct mg_ledger *ledger;
 	int state_dir; /* MON_STATE_DIR */
+	int store_dir; /* MON_STORE_DIR */
+	unsigned copy_counter;
 	char boot[37];
 	char host_key_fp[64];
 	struct mg_buf host_key; /* private, OpenSSH PEM */

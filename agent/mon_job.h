@@ -41,17 +41,52 @@ struct mon_job {
 	uint64_t bytes; /* of the artifact, once it has a digest */
 	char uuid[MG_UUID_STR];
 
-	struct mon_proc digest_proc;
+	/* mon_store.c */
+	struct mon_proc work; /* mg-verify or mg-store */
 	struct mg_timer timer;
 	void (*on_digest)(struct mon_job *job, bool ok, const char *text);
+	void (*on_bound)(struct mon_job *job, bool ok, const char *text);
+	bool want_signed, is_unsigned;
+	struct mg_buf signers;
+	char signer[97], signer_fp[97];
+	char want_digest[97];
+	char copy[32]; /* name of a copy in the making; "": none */
 };
 
 /* Lets go of client and request and frees; NULL is fine. */
 void mon_job_free(struct mon_job *job);
 
-/* Computes the digest of path into job->digest; fn is called once. */
+/*
+ * Computes the digest of path into job->digest, and who signed it if
+ * mon_job_signers() said that this matters. fn is called once, maybe at
+ * once.
+ */
 void mon_job_digest(struct mon_job *job, const char *path,
     void (*fn)(struct mon_job *job, bool ok, const char *text));
+
+/*
+ * Takes from a verdict who has to have signed the artifact; false, with
+ * why, when their keys cannot be had.
+ */
+bool mon_job_signers(
+    struct mon_job *job, const struct mg_verdict *v, char *why, size_t size);
+
+/*
+ * Makes sure that the store holds a copy of source with that digest, and
+ * that the signers signed it. fn is called once, maybe at once, with
+ * job->digest being what the copy's is.
+ */
+void mon_job_bind(struct mon_job *job, const char *source, const char *digest,
+    void (*fn)(struct mon_job *job, bool ok, const char *text));
+/* Gives up a copy in the making. */
+void mon_job_drop_copy(struct mon_job *job);
+
+/* Whether the command of req names the copy in the store. */
+bool mon_req_is_bound(struct mon *m, const struct mg_req *req);
+
+/* Today's verdict for req; false when it is a denial. */
+bool mon_req_today(
+    struct mon *m, const struct mg_req *req, struct mg_verdict *v);
 
 /* Whether the request may still be granted or run, with what is known of
  * people now. MG_WHY_NONE: yes. */

@@ -318,8 +318,9 @@ orphan_ended(void *arg, uint32_t events)
 	free(o);
 }
 
+/* Its channel closes: who waits for a word of ours hears of that. */
 void
-mon_proc_stop(struct mon_proc *p)
+mon_proc_let_go(struct mon_proc *p)
 {
 	struct orphan *o;
 
@@ -330,7 +331,6 @@ mon_proc_stop(struct mon_proc *p)
 	mg_watch_del(p->pid_watch);
 	p->pid_watch = NULL;
 	mon_port_fini(&p->port);
-	(void)pidfd_send_signal(p->child.pidfd, SIGKILL, NULL, 0);
 	if ((o = calloc(1, sizeof(*o))) != NULL) {
 		o->child = p->child;
 		if (mg_watch_add(p->m->loop, o->child.pidfd, EPOLLIN,
@@ -338,8 +338,17 @@ mon_proc_stop(struct mon_proc *p)
 			return;
 		free(o);
 	}
+	(void)pidfd_send_signal(p->child.pidfd, SIGKILL, NULL, 0);
 	(void)waitpid(p->child.pid, NULL, 0); /* killed: this is short */
 	close(p->child.pidfd);
+}
+
+void
+mon_proc_stop(struct mon_proc *p)
+{
+	if (p->started)
+		(void)pidfd_send_signal(p->child.pidfd, SIGKILL, NULL, 0);
+	mon_proc_let_go(p);
 }
 
 /* ---- the log pipe ---- */

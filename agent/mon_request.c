@@ -240,7 +240,9 @@ mon_job_free(struct mon_job *job)
 	if (job->req != NULL && mon_req_rt(job->req)->job == job)
 		mon_req_rt(job->req)->job = NULL;
 	mg_timer_clear(job->m->loop, &job->timer);
-	mon_proc_stop(&job->digest_proc);
+	mon_proc_stop(&job->work);
+	mon_job_drop_copy(job);
+	mg_buf_fini(&job->signers);
 	for (i = 0; i < job->nargs; i++)
 		free(job->args[i]);
 	for (i = 0; i < job->argc; i++)
@@ -344,6 +346,8 @@ mon_job_client_gone(struct mon_job *job)
 	/* A job that only waits has nothing more to do; the request stays. */
 	if (job->waiting)
 		mon_job_free(job);
+	else if (mon_proc_is_up(&job->work) && job->run == NULL)
+		mon_job_free(job); /* nobody wants that digest */
 }
 
 void
@@ -537,35 +541,67 @@ check_limits(struct mon_job *job)
 	return true;
 }
 
-static bool
-expand(struct mon_job *job, const struct mg_operation *op)
+/* What stands for the placeholders; args and strings belong to job. */
+static struct mg_expand
+expansion(const struct mon_job *job, const char *store)
 {
 	struct mg_expand x = {.user = job->user,
 	    .model = job->model,
 	    .version = job->version,
 	    .args = (const char *const *)job->args,
-	    .nargs = job->nargs};
-	const char *what = NULL;
-	char text[200];
-	enum mg_err r;
+	    .nargs = job->nargs,
+	    .artifact = store};
 
-	if (op == NULL)
-		return true;
-	r = mg_operation_argv(
-	    op, &x, job->argv, MON_ARGV_MAX, &job->argc, &what);
-	if (r == MG_ERR_OK) {
-		r = mg_operation_artifact(
-		    op, &x, job->artifact, sizeof(job->artifact));
-		if (r == MG_ERR_NOENT)
-			r = MG_ERR_OK;
-	}
-	if (r == MG_ERR_OK)
-		return true;
+	return x;
+}
+
+static void
+refuse_command(struct mon_job *job, enum mg_err r, const char *what)
+{
+	char text[200];
+
 	snprintf(text, sizeof(text), "the command of %s cannot be made: %s%s%s",
 	    job->operation, mg_err_str(r), what != NULL ? ": " : "",
 	    mon_or_empty(what));
 	refuse_request(job, text, "");
+}
+
+static bool
+expand_artifact(struct mon_job *job, const struct mg_operation *op)
+{
+	struct mg_expand x = expansion(job, NULL);
+	enum mg_err r;
+
+	if (op == NULL)
+		return true;
+	r = mg_operation_artifact(op, &x, job->artifact, sizeof(job->artifact));
+	if (r == MG_ERR_OK || r == MG_ERR_NOENT)
+		return true;
+	refuse_command(job, r, NULL);
 	return false;
+}
+
+/* Behind the digest, by which the copy in the store is called. */
+static bool
+expand_argv(struct mon_job *job)
+{
+	char store[sizeof(MON_STORE_DIR) + MON_COPY_NAME];
+	const struct mg_operation *op;
+	const char *what = NULL;
+	struct mg_expand x;
+	enum mg_err r;
+
+	/* The policy may have been loaded anew since the digest began. */
+	op = mg_policy_operation(job->m->policy, job->operation);
+	if (op == NULL)
+		return true;
+	(void)mon_store_path(job->digest, store, sizeof(store));
+	x = expansion(job, store);
+	r = mg_operation_argv(
+	    op, &x, job->argv, MON_ARGV_MAX, &job->argc, &what);
+	if (r != MG_ERR_OK)
+		refuse_command(job, r, what);
+	return r == MG_ERR_OK;
 }
 
 static void job_digest(struct mon_job *job);
@@ -603,12 +639,9 @@ job_decide(struct mon_job *job)
 	/* How large it is, is known later: at least this. */
 	job->bytes = op != NULL && op->artifact != NULL ? 1 : 0;
 	if (!is_allowed(job) || !check_shape(job, op) || !check_limits(job) ||
-	    !expand(job, op))
+	    !expand_artifact(job, op))
 		return;
-	if (job->artifact[0] != '\0')
-		job_digest(job);
-	else
-		job_file(job);
+	job_digest(job);
 }
 
 /* ---- the artifact ---- */
@@ -619,83 +652,10 @@ digest_failed(struct mon_job *job, const char *text)
 	char full[1024];
 
 	snprintf(full, sizeof(full), "artifact %s: %s", job->artifact, text);
-	job_refuse(job, MG_WHY_ARTIFACT_MISSING, "", full, "");
-}
-
-static void
-digest_frame(void *arg, struct mg_frame *f)
-{
-	struct mon_job *job = arg;
-	struct mg_digest_ans a;
-	char text[600];
-	bool ok;
-
-	ok = f->op == MG_MSG_DIGEST_ANS &&
-	     mg_frame_decode(f, &a, sizeof(a)) == MG_ERR_OK;
-	snprintf(text, sizeof(text), "%s",
-	    ok && a.text[0] != '\0' ? a.text : "digest failed");
-	if (ok)
-		snprintf(job->digest, sizeof(job->digest), "%s", a.digest);
-	ok = ok && a.ok;
-	if (ok)
-		job->bytes = a.bytes < INT64_MAX ? a.bytes : INT64_MAX;
-	mg_timer_clear(job->m->loop, &job->timer);
-	mon_proc_stop(&job->digest_proc); /* f is gone from here on */
-	job->on_digest(job, ok, text);
-}
-
-static void
-digest_ended(void *arg, int status)
-{
-	struct mon_job *job = arg;
-
-	(void)status;
-	mg_timer_clear(job->m->loop, &job->timer);
-	job->on_digest(job, false, "the verifier ended");
-}
-
-static void
-digest_late(void *arg)
-{
-	struct mon_job *job = arg;
-
-	mon_proc_stop(&job->digest_proc);
-	job->on_digest(job, false, "it took too long to read");
-}
-
-void
-mon_job_digest(struct mon_job *job, const char *path,
-    void (*fn)(struct mon_job *job, bool ok, const char *text))
-{
-	static const struct mg_file_rule any = {.any_owner = true};
-	struct mg_digest_req q = {.max_bytes = job->m->conf.artifact_max};
-	char why[512];
-	enum mg_err r;
-	int fd;
-
-	job->on_digest = fn;
-	job->digest[0] = '\0';
-	r = mg_file_open(path, O_DIRECTORY, &any, &fd, why, sizeof(why));
-	if (r != MG_ERR_OK) {
-		fn(job, false, why);
-		return;
-	}
-	job->digest_proc.on_frame = digest_frame;
-	job->digest_proc.on_end = digest_ended;
-	job->digest_proc.arg = job;
-	r = mon_proc_start(&job->digest_proc, job->m, "mg-verify", "digest",
-	    NULL, MG_ROLE_VERIFY, NULL, 0);
-	if (r == MG_ERR_OK)
-		r = mon_port_send_fds(
-		    &job->digest_proc.port, 1, MG_MSG_DIGEST_REQ, &q, &fd, 1);
-	close(fd);
-	if (r != MG_ERR_OK) {
-		mon_proc_stop(&job->digest_proc);
-		fn(job, false, "the verifier cannot be started");
-		return;
-	}
-	mon_timer_set(job->m, &job->timer,
-	    mg_time_boot_ms() + MON_DIGEST_DEADLINE_MS, digest_late, job);
+	job_refuse(job,
+	    job->is_unsigned ? MG_WHY_ARTIFACT_UNSIGNED
+			     : MG_WHY_ARTIFACT_MISSING,
+	    "", full, "");
 }
 
 static void
@@ -703,16 +663,31 @@ digest_filed(struct mon_job *job, bool ok, const char *text)
 {
 	if (job->client == NULL)
 		mon_job_free(job);
-	else if (ok)
-		job_file(job);
-	else
+	else if (!ok)
 		digest_failed(job, text);
+	else if (expand_argv(job))
+		job_file(job);
 }
 
 static void
 job_digest(struct mon_job *job)
 {
-	mon_job_digest(job, job->artifact, digest_filed);
+	char why[512], rule[512];
+
+	rule_text(&job->verdict, rule, sizeof(rule));
+	if (!mon_job_signers(job, &job->verdict, why, sizeof(why))) {
+		job_refuse(job, MG_WHY_ARTIFACT_UNSIGNED, rule, why, "");
+		return;
+	}
+	if (job->artifact[0] != '\0')
+		mon_job_digest(job, job->artifact, digest_filed);
+	else if (job->want_signed)
+		job_refuse(job, MG_WHY_ARTIFACT_UNSIGNED, rule,
+		    "the rule wants a signed artifact, and the operation "
+		    "names none",
+		    "a rule of its own for operations without an artifact");
+	else if (expand_argv(job))
+		job_file(job);
 }
 
 /* ---- filing ---- */
@@ -787,6 +762,8 @@ put_request(struct mon_job *job, struct mg_json *j, const char *nonce)
 	mg_json_str(j, "cwd", op == NULL || op->cwd == NULL ? "/" : op->cwd);
 	mg_json_str(j, "artifact", job->artifact);
 	mg_json_str(j, "digest", job->digest);
+	mg_json_str(j, "signer", job->signer);
+	mg_json_str(j, "signer_fp", job->signer_fp);
 	mg_json_str(j, "reason", job->reason);
 	mg_json_str(j, "ticket", job->ticket);
 	mg_json_str(j, "policy", mg_policy_digest(job->m->policy));
@@ -944,8 +921,8 @@ job_factor(struct mon_job *job)
 
 /* The verdict of today for a request; false when it is no longer allowed. It
  * and quorum() are for use at once: see mon_ask_begin(). */
-static bool
-today(struct mon *m, const struct mg_req *req, struct mg_verdict *v)
+bool
+mon_req_today(struct mon *m, const struct mg_req *req, struct mg_verdict *v)
 {
 	struct mg_ask ask;
 
@@ -1006,7 +983,7 @@ mon_req_need(struct mon *m, const struct mg_req *req, struct mon_need *s)
 	size_t i, n;
 
 	memset(s, 0, sizeof(*s));
-	if (!today(m, req, &v))
+	if (!mon_req_today(m, req, &v))
 		return;
 	quorum(m, req, &v, &q);
 	snprintf(s->how, sizeof(s->how), "%s%s",
@@ -1102,7 +1079,7 @@ mon_req_flaw(
 	bool holds = false;
 	size_t i;
 
-	if (!today(m, req, &v))
+	if (!mon_req_today(m, req, &v))
 		return "the policy does not allow it any more";
 	for (i = 0; i < v.nslots; i++)
 		holds = holds || mg_policy_has_role(m->policy, mon_people(m),
@@ -1283,11 +1260,13 @@ same_command(struct mon *m, const struct mg_req *req)
 {
 	const struct mg_operation *op;
 	char *argv[MON_ARGV_MAX + 1] = {NULL}, artifact[1024] = "";
+	char store[sizeof(MON_STORE_DIR) + MON_COPY_NAME];
 	struct mg_expand x = {.user = req->user,
 	    .model = req->model,
 	    .version = req->version,
 	    .args = req->args,
-	    .nargs = req->nargs};
+	    .nargs = req->nargs,
+	    .artifact = store};
 	const char *what;
 	size_t argc = 0, i;
 	bool same;
@@ -1295,6 +1274,7 @@ same_command(struct mon *m, const struct mg_req *req)
 	op = mg_policy_operation(m->policy, req->operation);
 	if (op == NULL || op->argc == 0)
 		return req->argc == 0;
+	(void)mon_store_path(req->digest, store, sizeof(store));
 	if (mg_operation_argv(op, &x, argv, MON_ARGV_MAX, &argc, &what) !=
 	    MG_ERR_OK)
 		return false;
@@ -1310,13 +1290,22 @@ same_command(struct mon *m, const struct mg_req *req)
 	return same;
 }
 
+bool
+mon_req_is_bound(struct mon *m, const struct mg_req *req)
+{
+	const struct mg_operation *op;
+
+	op = mg_policy_operation(m->policy, req->operation);
+	return op != NULL && op->takes_artifact;
+}
+
 enum mg_why
 mon_req_recheck(struct mon *m, const struct mg_req *req)
 {
 	struct mg_verdict v;
 	struct mg_quorum q;
 
-	if (!today(m, req, &v)) /* Rule 1 */
+	if (!mon_req_today(m, req, &v)) /* Rule 1 */
 		return late_why(&v);
 	if (!same_command(m, req) || (v.mfa && !req->live.mfa_done) ||
 	    (v.confirm_number && !req->confirm))
@@ -1389,7 +1378,7 @@ mon_req_advance(struct mon *m, struct mg_req *req)
 	if (req->live.state != MG_REQ_PENDING || rt->granting ||
 	    (req->mfa && !req->live.mfa_done))
 		return;
-	if (!today(m, req, &v)) {
+	if (!mon_req_today(m, req, &v)) {
 		mon_req_end(m, req, MG_REQ_DENIED, late_why(&v), "");
 		return;
 	}
@@ -1524,7 +1513,7 @@ tell_end(struct mon *m, struct mg_req *req, enum mg_why why)
 	v.remedy[0] = '\0';
 	if (why == MG_WHY_LIMIT || why == MG_WHY_SEPARATION ||
 	    why == MG_WHY_KEY_NEEDED)
-		(void)today(m, req, &v);
+		(void)mon_req_today(m, req, &v);
 	mon_reply_refused(
 	    job->client, why, req->code, req->rule, text, v.remedy);
 	mon_job_free(job);

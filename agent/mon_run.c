@@ -323,11 +323,22 @@ usable(struct mon *m, const struct mg_req *req)
 
 /* ---- the spec ---- */
 
+/* Where the command finds the artifact. */
+static const char *
+artifact_of(const struct mon_run *run, char *store, size_t size)
+{
+	if (mon_req_is_bound(run->m, run->req) &&
+	    mon_store_path(run->req->digest, store, size))
+		return store;
+	return run->req->artifact;
+}
+
 static size_t
 make_env(struct mon_run *run, const struct mon_person *p,
     char text[ENV_MAX][1200], const char **out)
 {
 	const struct mg_req *req = run->req;
+	char store[sizeof(MON_STORE_DIR) + MON_COPY_NAME];
 	const struct {
 		const char *name, *value;
 	} v[] = {{"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
@@ -338,7 +349,7 @@ make_env(struct mon_run *run, const struct mon_person *p,
 	    {"MODELGATE_OPERATION", req->operation},
 	    {"MODELGATE_MODEL", req->model},
 	    {"MODELGATE_VERSION", req->version},
-	    {"MODELGATE_ARTIFACT", req->artifact},
+	    {"MODELGATE_ARTIFACT", artifact_of(run, store, sizeof(store))},
 	    {"MODELGATE_DIGEST", req->digest}};
 	size_t n = 0, i;
 
@@ -458,26 +469,54 @@ digest_checked(struct mon_job *job, bool ok, const char *text)
 	struct mon_run *run = job->run;
 	struct mon *m = run->m;
 	struct mg_req *req = run->req;
+	enum mg_why why = MG_WHY_ARTIFACT_MISSING;
+	bool same = req != NULL && strcmp(job->digest, req->digest) == 0;
 	char full[1024];
 
 	if (req == NULL || job->client == NULL) {
 		give_up(run, MG_WHY_INTERNAL, "");
 		return;
 	}
-	if (ok && strcmp(job->digest, req->digest) == 0) {
+	if (ok && same) {
 		send_spec(run);
 		return;
 	}
-	if (ok)
+	if (!same && job->digest[0] != '\0') {
 		snprintf(full, sizeof(full),
 		    "artifact %s is %s now, %s was approved", req->artifact,
 		    job->digest, req->digest);
-	else
+		why = MG_WHY_ARTIFACT_CHANGED;
+	} else {
 		snprintf(
 		    full, sizeof(full), "artifact %s: %s", req->artifact, text);
-	give_up(run, MG_WHY_ARTIFACT_CHANGED, full);
-	/* What was approved is not there any more: nothing to use it on. */
-	mon_req_end(m, req, MG_REQ_REVOKED, MG_WHY_ARTIFACT_CHANGED, "");
+		if (job->is_unsigned)
+			why = MG_WHY_ARTIFACT_UNSIGNED;
+	}
+	give_up(run, why, full);
+	/* What was approved is not there any more: nothing to use it on. What
+	 * could not be read may be there again. */
+	if (why != MG_WHY_ARTIFACT_MISSING)
+		mon_req_end(m, req, MG_REQ_REVOKED, why, "");
+}
+
+/* What is served is a copy where the command can name one, and else the
+ * source, of which only its owner's word says that it stays as it is. */
+static void
+check_artifact(struct mon_run *run)
+{
+	struct mon_job *job = run->job;
+	struct mg_req *req = run->req;
+	struct mg_verdict v;
+	char why[512];
+
+	if (!mon_req_today(run->m, req, &v))
+		give_up(run, MG_WHY_POLICY_CHANGED, "");
+	else if (!mon_job_signers(job, &v, why, sizeof(why)))
+		give_up(run, MG_WHY_ARTIFACT_UNSIGNED, why);
+	else if (mon_req_is_bound(run->m, req))
+		mon_job_bind(job, req->artifact, req->digest, digest_checked);
+	else
+		mon_job_digest(job, req->artifact, digest_checked);
 }
 
 static void
@@ -496,7 +535,7 @@ run_checked(void *arg)
 	if ((why = usable(run->m, run->req)) != MG_WHY_NONE) /* Rule 1 */
 		give_up(run, why, "");
 	else if (run->req->digest[0] != '\0')
-		mon_job_digest(run->job, run->req->artifact, digest_checked);
+		check_artifact(run);
 	else
 		send_spec(run);
 }

@@ -479,6 +479,7 @@ start(struct mon *m)
 	    mon_log_pipe_init(m) != MG_ERR_OK)
 		mg_fatal("cannot start the loop: %s", strerror(errno));
 	mg_loop_set_round_end(m->loop, mon_commit_round, m);
+	mon_store_init(m);
 	if (mon_cgroup_init(m) != MG_ERR_OK)
 		mg_fatal("cannot use cgroups");
 	if (mon_people_init(m) != MG_ERR_OK)

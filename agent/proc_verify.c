@@ -16,7 +16,10 @@
  *    user, a parser that was taken over could trace ssh-keygen and have it
  *    say yes.
  * 4. The mode comes from the monitor's argv, and only its message is taken.
+ * 5. An artifact is opened here and not by the monitor: a file system of a
+ *    user's own (FUSE) or of the network can make an open wait for ever.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,21 +28,26 @@
 
 #include "mg_chan.h"
 #include "mg_confine.h"
+#include "mg_file.h"
 #include "mg_log.h"
+#include "mg_time.h"
 #include "verify/mg_approval.h"
 #include "verify/mg_digest.h"
+#include "verify/mg_signed.h"
 
 #define FD_CHANNEL 3
 #define QUESTION_MS 10000
 #define ANSWER_MS 10000
 #define QUEUE_MAX 65536
 #define MIB ((uint64_t)1 << 20)
+#define TELL_MS 250
 
 struct mode {
 	const char *name;
 	const char *user;
 	enum mg_msg_op op;
-	enum mg_err (*answer)(struct mg_chan *ch, struct mg_frame *f);
+	enum mg_err (*answer)(struct mg_chan *ch, struct mg_frame *f, int fd);
+	bool takes_path; /* of an artifact, open as fd */
 	struct mg_confine_limits limits;
 };
 
@@ -60,7 +68,7 @@ to_approval(const struct mg_verify_sig_req *req, struct mg_approval *a)
 }
 
 static enum mg_err
-answer_sig(struct mg_chan *ch, struct mg_frame *f)
+answer_sig(struct mg_chan *ch, struct mg_frame *f, int fd)
 {
 	struct mg_verify_sig_req req;
 	struct mg_verify_sig_ans ans;
@@ -69,6 +77,7 @@ answer_sig(struct mg_chan *ch, struct mg_frame *f)
 	char why[256] = "";
 	enum mg_err r;
 
+	(void)fd;
 	memset(&ans, 0, sizeof(ans));
 	if ((r = mg_frame_decode(f, &req, sizeof(req))) != MG_ERR_OK)
 		return r;
@@ -83,7 +92,7 @@ answer_sig(struct mg_chan *ch, struct mg_frame *f)
 }
 
 static enum mg_err
-answer_keygen(struct mg_chan *ch, struct mg_frame *f)
+answer_keygen(struct mg_chan *ch, struct mg_frame *f, int fd)
 {
 	struct mg_verify_sig_req req;
 	struct mg_verify_sig_ans ans;
@@ -91,6 +100,7 @@ answer_keygen(struct mg_chan *ch, struct mg_frame *f)
 	char why[256] = "";
 	enum mg_err r;
 
+	(void)fd;
 	memset(&ans, 0, sizeof(ans));
 	if ((r = mg_frame_decode(f, &req, sizeof(req))) != MG_ERR_OK)
 		return r;
@@ -103,29 +113,77 @@ answer_keygen(struct mg_chan *ch, struct mg_frame *f)
 
 /* ---- digests ---- */
 
-static enum mg_err
-answer_digest(struct mg_chan *ch, struct mg_frame *f)
+struct teller {
+	struct mg_chan *ch;
+	uint32_t id;
+	const char *what;
+	int64_t next_ms;
+};
+
+static void
+tell(void *arg, uint64_t done, uint64_t total)
 {
+	struct teller *t = arg;
+	struct mg_progress msg = {
+	    .what = t->what, .done = done, .total = total};
+	int64_t now = mg_time_boot_ms();
+
+	if (now < t->next_ms)
+		return;
+	t->next_ms = now + TELL_MS;
+	(void)!mg_chan_send(t->ch, t->id, MG_MSG_PROGRESS, &msg);
+}
+
+/* The digest, and then whether that is signed: of a source that somebody
+ * can change meanwhile the two may not be of the same bytes, of a copy in
+ * the store they are. */
+static enum mg_err
+judge(const struct mg_digest_req *req, int fd, struct teller *t,
+    struct mg_digest *digest, struct mg_signed *by, char *why, size_t size)
+{
+	struct mg_digest_ask ask = {
+	    .fd = fd, .max_bytes = req->max_bytes, .progress = tell, .arg = t};
+	struct mg_signed_ask sig = {.fd = fd,
+	    .max_bytes = req->max_bytes,
+	    .signers = req->signers,
+	    .signers_len = req->signers_len,
+	    .now_ms = req->now_ms,
+	    .progress = tell,
+	    .arg = t};
+	enum mg_err r;
+
+	memset(by, 0, sizeof(*by));
+	t->what = "reading";
+	r = mg_digest(&ask, digest, NULL, why, size);
+	if (r != MG_ERR_OK || !req->is_signed)
+		return r;
+	t->what = "checking";
+	return mg_signed_check(&sig, by, why, size);
+}
+
+static enum mg_err
+answer_digest(struct mg_chan *ch, struct mg_frame *f, int fd)
+{
+	struct teller t = {
+	    .ch = ch, .id = f->id, .next_ms = mg_time_boot_ms() + TELL_MS};
 	struct mg_digest_req req;
 	struct mg_digest_ans ans;
-	struct mg_digest_ask ask;
 	struct mg_digest digest;
+	struct mg_signed by;
 	char why[512] = "";
 	enum mg_err r;
 
 	memset(&ans, 0, sizeof(ans));
-	memset(&ask, 0, sizeof(ask));
 	if ((r = mg_frame_decode(f, &req, sizeof(req))) != MG_ERR_OK)
 		return r;
-	if ((ask.fd = mg_frame_take_fd(ch, f, 0)) == -1)
-		return MG_ERR_PROTO;
-	ask.max_bytes = req.max_bytes;
-	r = mg_digest(&ask, &digest, NULL, why, sizeof(why));
-	close(ask.fd);
+	r = judge(&req, fd, &t, &digest, &by, why, sizeof(why));
 	ans.ok = r == MG_ERR_OK;
+	ans.is_unsigned = r != MG_ERR_OK && digest.text[0] != '\0';
 	ans.digest = digest.text;
 	ans.files = digest.files;
 	ans.bytes = digest.bytes;
+	ans.signer = by.signer;
+	ans.signer_fp = by.fp;
 	ans.text = why;
 	return mg_chan_send(ch, f->id, MG_MSG_DIGEST_ANS, &ans);
 }
@@ -133,15 +191,15 @@ answer_digest(struct mg_chan *ch, struct mg_frame *f)
 /* ---- the process ---- */
 
 static const struct mode modes[] = {
-    {"sig", "_mg-verify", MG_MSG_VERIFY_SIG_REQ, answer_sig,
+    {"sig", "_mg-verify", MG_MSG_VERIFY_SIG_REQ, answer_sig, false,
 	{.cpu_s = 10, .as_bytes = 256 * MIB, .nofile = 16}},
-    {"keygen", "_mg-keygen", MG_MSG_VERIFY_SIG_REQ, answer_keygen,
+    {"keygen", "_mg-keygen", MG_MSG_VERIFY_SIG_REQ, answer_keygen, false,
 	{.cpu_s = 10,
 	    .as_bytes = 256 * MIB,
 	    .fsize_bytes = MIB,
 	    .nofile = 64,
 	    .nproc = 256}},
-    {"digest", "_mg-verify", MG_MSG_DIGEST_REQ, answer_digest,
+    {"digest", "_mg-verify", MG_MSG_DIGEST_REQ, answer_digest, true,
 	{.cpu_s = MG_CONFINE_INHERIT,
 	    .as_bytes = 16384 * MIB, /* windows and arenas of 64 threads */
 	    .nofile = 256,
@@ -153,8 +211,9 @@ find_mode(int argc, char **argv)
 {
 	size_t i;
 
-	for (i = 0; argc == 2 && i < sizeof(modes) / sizeof(modes[0]); i++)
-		if (strcmp(argv[1], modes[i].name) == 0)
+	for (i = 0; argc >= 2 && i < sizeof(modes) / sizeof(modes[0]); i++)
+		if (strcmp(argv[1], modes[i].name) == 0 &&
+		    argc == (modes[i].takes_path ? 3 : 2))
 			return &modes[i];
 	return NULL;
 }
@@ -174,7 +233,7 @@ finish(struct mg_chan *ch)
 }
 
 static enum mg_err
-serve(const struct mode *mode, struct mg_chan *ch)
+serve(const struct mode *mode, struct mg_chan *ch, int fd, const char *open_why)
 {
 	struct mg_frame f;
 	enum mg_err r;
@@ -183,7 +242,18 @@ serve(const struct mode *mode, struct mg_chan *ch)
 		return r;
 	if (f.op != mode->op) /* Rule 4 */
 		return MG_ERR_PROTO;
-	if ((r = mode->answer(ch, &f)) != MG_ERR_OK)
+	if (mode->takes_path && fd == -1) {
+		struct mg_digest_ans ans = {.ok = false,
+		    .digest = "",
+		    .signer = "",
+		    .signer_fp = "",
+		    .text = open_why};
+
+		r = mg_chan_send(ch, f.id, MG_MSG_DIGEST_ANS, &ans);
+	} else {
+		r = mode->answer(ch, &f, fd);
+	}
+	if (r != MG_ERR_OK)
 		return r;
 	return finish(ch); /* Rule 2 */
 }
@@ -191,16 +261,22 @@ serve(const struct mode *mode, struct mg_chan *ch)
 int
 main(int argc, char **argv)
 {
+	static const struct mg_file_rule any = {.any_owner = true};
 	const struct mode *mode;
 	struct mg_chan *ch;
-	char why[256] = "";
+	char why[256] = "", open_why[512] = "";
 	enum mg_err r;
+	int fd = -1;
 
 	mg_log_init("mg-verify", MG_LOG_TO_PARENT, MG_LOG_INFO);
 	if ((mode = find_mode(argc, argv)) == NULL)
 		mg_fatal("mode is not one of sig, keygen, digest");
 	if (clearenv() != 0)
 		mg_fatal("cannot clear the environment");
+	/* Rule 5; a folder that only root reaches is still not read as root. */
+	if (mode->takes_path)
+		(void)!mg_file_open(argv[2], O_DIRECTORY, &any, &fd, open_why,
+		    sizeof(open_why));
 	r = mg_confine_user(
 	    mode->user, &mode->limits, why, sizeof(why)); /* Rule 1 */
 	if (r != MG_ERR_OK)
@@ -209,7 +285,7 @@ main(int argc, char **argv)
 	    mg_chan_new(FD_CHANNEL, MG_ROLE_VERIFY, MG_ROLE_MONITOR, QUEUE_MAX);
 	if (ch == NULL)
 		mg_fatal("no channel on descriptor %d", FD_CHANNEL);
-	r = serve(mode, ch);
+	r = serve(mode, ch, fd, open_why);
 	mg_chan_free(ch);
 	if (r != MG_ERR_OK)
 		mg_fatal("mode=%s %s", mode->name, mg_err_str(r));

@@ -8,7 +8,7 @@
  *    split, expanded or removed.
  * 2. What is put in is an identifier, checked again here: it cannot begin
  *    with '-' or '.', and cannot contain '/'. Only {args} takes anything,
- *    as elements of their own.
+ *    as elements of their own. {artifact} is the agent's own path.
  * 3. The program is written out in the policy, absolute and without
  *    placeholders: a request never chooses what is run.
  */
@@ -112,12 +112,13 @@ pol_op_group_declare(struct pol_load *ld)
 static const struct {
 	const char *text;
 	size_t len;
-	enum { P_USER = 1, P_MODEL, P_VERSION, P_ARGS } what;
+	enum { P_USER = 1, P_MODEL, P_VERSION, P_ARGS, P_ARTIFACT } what;
 } places[] = {
     {"{user}", 6, P_USER},
     {"{model}", 7, P_MODEL},
     {"{version}", 9, P_VERSION},
     {"{args}", 6, P_ARGS},
+    {"{artifact}", 10, P_ARTIFACT},
 };
 
 #define NPLACES (sizeof(places) / sizeof(places[0]))
@@ -145,8 +146,8 @@ check_places(
 	for (; s[i] != '\0'; i += strcspn(s + i, "{}")) {
 		if ((at = place_at(s + i)) == -1) {
 			pol_err(ld, off + i,
-			    "only {user}, {model}, {version} and {args} can "
-			    "stand in braces");
+			    "only {user}, {model}, {version}, {artifact} and "
+			    "{args} can stand in braces");
 			return false;
 		}
 		def->takes_model |= places[at].what == P_MODEL;
@@ -158,6 +159,7 @@ check_places(
 			return false;
 		}
 		def->takes_args |= places[at].what == P_ARGS;
+		def->takes_artifact |= places[at].what == P_ARTIFACT;
 		i += places[at].len;
 	}
 	return true;
@@ -280,8 +282,8 @@ set_artifact(struct pol_load *ld, void *obj)
 	struct mg_operation *def = &((struct pol_op *)obj)->def;
 	const char *v = ld->ln->value;
 
-	if (strstr(v, "{args}") != NULL)
-		pol_err(ld, 0, "{args} cannot stand in a path");
+	if (strstr(v, "{args}") != NULL || strstr(v, "{artifact}") != NULL)
+		pol_err(ld, 0, "{args} and {artifact} cannot stand in a path");
 	else if (is_path(ld, v, 0) && check_places(ld, def, v, 0))
 		def->artifact = keep_value(ld);
 }
@@ -356,6 +358,8 @@ pol_op_parse(struct pol_load *ld)
 	pol_keys(ld, op_keys, op, NULL);
 	(void)has_key(ld, "command");
 	(void)has_key(ld, "run-as");
+	if (op->def.takes_artifact && op->def.artifact == NULL)
+		(void)has_key(ld, "artifact");
 }
 
 static void
@@ -480,6 +484,10 @@ value_of(const struct mg_expand *x, int place, const char **whatp)
 	case P_ARGS:
 		*whatp = "args";
 		break;
+	case P_ARTIFACT:
+		*whatp = "artifact";
+		v = x->artifact;
+		return v == NULL || v[0] != '/' ? NULL : v;
 	}
 	/* Rule 2 */
 	return v == NULL || !mg_name_is_valid(v) ? NULL : v;

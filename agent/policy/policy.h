@@ -195,6 +195,7 @@ struct mg_operation {
 	bool takes_model; /* a template names {model} */
 	bool takes_version;
 	bool takes_args; /* "{args}" stands in the command */
+	bool takes_artifact;
 };
 
 /* Where a policy is read from. Zero what you do not set. */
@@ -242,7 +243,7 @@ struct mg_policy_source {
 #define MG_POLICY_CAN_AGENT                                                    \
 	(MG_POLICY_CAN_KEY_AGE | MG_POLICY_CAN_MFA_AGE | MG_POLICY_CAN_PAST |  \
 	    MG_POLICY_CAN_LIVE | MG_POLICY_CAN_RATE | MG_POLICY_CAN_BYTES |    \
-	    MG_POLICY_CAN_FILES | MG_POLICY_CAN_LOCAL)
+	    MG_POLICY_CAN_FILES | MG_POLICY_CAN_SIGNED | MG_POLICY_CAN_LOCAL)
 
 /*
  * Reads every *.ini in the folders of src (opened and checked by its rule).
@@ -355,6 +356,7 @@ struct mg_expand {
 	const char *version;
 	const char *const *args;
 	size_t nargs;
+	const char *artifact; /* where its bytes are, absolute; NULL: none */
 };
 
 /*

@@ -14,9 +14,13 @@
  *    taken over cannot take this one as well. (An exec undoes this one.)
  * 5. Limits are set last, by the user itself: exec refuses a process that
  *    was over its process limit when it changed its user.
+ * 6. uid 0 without capabilities still owns most files of the system: what
+ *    stays uid 0 is kept to its folders by Landlock. Without Landlock (a
+ *    kernel that was started without it) the first five rules are left.
  */
 #include <errno.h>
 #include <linux/capability.h>
+#include <linux/landlock.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -194,6 +198,101 @@ mg_confine_user(const char *name, const struct mg_confine_limits *limits,
 	if (!is_confined(uid, gid)) /* Rule 1 */
 		return say(why, why_size, MG_ERR_SYS,
 		    "cannot become user '%s': privileges are left", name);
+	if (!set_limits(limits)) /* Rule 5 */
+		return say(why, why_size, MG_ERR_SYS, "cannot set limits: %s",
+		    strerror(errno));
+	return MG_ERR_OK;
+}
+
+/* ---- uid 0, and nothing else ---- */
+
+#define FS_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define FS_MAKE                                                                \
+	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |       \
+	    LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |     \
+	    LANDLOCK_ACCESS_FS_MAKE_REG)
+#define FS_ALL                                                                 \
+	(FS_READ | FS_MAKE | LANDLOCK_ACCESS_FS_EXECUTE |                      \
+	    LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_SOCK |      \
+	    LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |     \
+	    LANDLOCK_ACCESS_FS_MAKE_SYM)
+
+static bool
+allow_below(int ruleset, int fd, uint64_t what)
+{
+	struct landlock_path_beneath_attr a = {
+	    .allowed_access = what, .parent_fd = fd};
+
+	return fd == -1 || syscall(SYS_landlock_add_rule, ruleset,
+			       LANDLOCK_RULE_PATH_BENEATH, &a, 0) == 0;
+}
+
+/* Rule 6 */
+static bool
+keep_to(int read_fd, int write_fd)
+{
+	struct landlock_ruleset_attr attr = {.handled_access_fs = FS_ALL};
+	bool ok;
+	int fd;
+
+	fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+	if (fd == -1)
+		return errno == ENOSYS || errno == EOPNOTSUPP;
+	ok = allow_below(fd, read_fd, FS_READ) &&
+	     allow_below(fd, write_fd, FS_READ | FS_MAKE) &&
+	     syscall(SYS_landlock_restrict_self, fd, 0) == 0;
+	close(fd);
+	return ok;
+}
+
+static bool
+is_bare_root(void)
+{
+	return geteuid() == 0 && getuid() == 0 && getgroups(0, NULL) == 0 &&
+	       prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 &&
+	       prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0 && !has_capabilities();
+}
+
+/* The name of the step that failed, or NULL. */
+static const char *
+become_bare_root(int read_fd, int write_fd)
+{
+	if (chdir("/") != 0)
+		return "entering '/'";
+	(void)umask(077);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+		return "no-new-privs";
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0)
+		return "ambient capabilities";
+	if (setgroups(0, NULL) != 0)
+		return "setgroups";
+	if (setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0)
+		return "setresuid";
+	if (!keep_to(read_fd, write_fd))
+		return "Landlock";
+	if (!drop_capabilities())
+		return "capset";
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+		return "non-dumpable";
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
+		return "death signal";
+	return NULL;
+}
+
+enum mg_err
+mg_confine_root(const struct mg_confine_limits *limits, int read_fd,
+    int write_fd, char *why, size_t why_size)
+{
+	const char *step;
+
+	if (geteuid() != 0)
+		return say(why, why_size, MG_ERR_PERM, "not started as root");
+	if ((step = become_bare_root(read_fd, write_fd)) != NULL)
+		return say(why, why_size, MG_ERR_SYS,
+		    "cannot give up privileges: %s: %s", step, strerror(errno));
+	if (!is_bare_root()) /* Rule 1 */
+		return say(why, why_size, MG_ERR_SYS,
+		    "cannot give up privileges: some are left");
 	if (!set_limits(limits)) /* Rule 5 */
 		return say(why, why_size, MG_ERR_SYS, "cannot set limits: %s",
 		    strerror(errno));

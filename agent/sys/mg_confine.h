@@ -58,4 +58,15 @@ enum mg_err mg_confine_user(const char *name,
     const struct mg_confine_limits *limits, char *why,
     size_t why_size) MG_MUST_CHECK;
 
+/*
+ * Stays uid 0, which root's own files belong to, and gives up everything
+ * else: no capabilities, nothing to be gained by exec, not traceable,
+ * killed when its parent ends, umask 077, folder "/", the limits; and,
+ * where the kernel has Landlock, no file but what is below read_fd (to
+ * read; -1: nothing) and write_fd (to read, make, write and remove).
+ * Errors as above.
+ */
+enum mg_err mg_confine_root(const struct mg_confine_limits *limits, int read_fd,
+    int write_fd, char *why, size_t why_size) MG_MUST_CHECK;
+
 #endif

@@ -80,7 +80,7 @@ serves() { [ "$(cat serve/m/current/file)" = "$1" ]; }
 	reader=$!
 	for _ in $(seq 50); do
 		rm serve/m/current
-		ln -s "$here/models/m/2" serve/m/current
+		ln -s releases/2 serve/m/current
 	done
 	kill -TERM $reader
 	wait $reader
@@ -124,6 +124,26 @@ serves() { [ "$(cat serve/m/current/file)" = "$1" ]; }
 	[ -z "$(ls -A elsewhere)" ]
 }
 
+@test "a folder that is given is served, and not the models' own" {
+	mkdir store
+	echo copy >store/file
+	symlink deploy m 1 "$here/store"
+	serves copy
+	[ "$(readlink serve/m/current)" = releases/1 ]
+	run symlink deploy m 1 "$here/store"
+	has already
+	symlink deploy m 1
+	serves one
+	ln -s "$here/store" link
+	run symlink deploy m 1 "$here/link"
+	failed
+	has 'symbolic link'
+	run symlink deploy m 1 store
+	failed
+	has 'not an absolute path'
+	serves one
+}
+
 @test "rule5: one operation on a model waits for the other" {
 	symlink deploy m 1
 	exec {held}<serve/m
@@ -143,7 +163,11 @@ serves() { [ "$(cat serve/m/current/file)" = "$1" ]; }
 	failed
 	[ ! -e serve/m/stable ]
 	symlink promote m 1
-	[ "$(readlink serve/m/stable)" = "$here/models/m/1" ]
+	[ "$(readlink serve/m/stable)" = releases/1 ]
+	mkdir other
+	run symlink promote m 1 "$here/other"
+	failed
+	has 'other bytes'
 }
 
 @test "rollback goes only to what was deployed here before" {
@@ -192,7 +216,7 @@ serves() { [ "$(cat serve/m/current/file)" = "$1" ]; }
 }
 
 @test "wrong usage is 2" {
-	for args in '' deploy 'deploy m' 'deploy m 1 x' 'remove m 1' '-x deploy m 1'; do
+	for args in '' deploy 'deploy m' 'deploy m 1 /x y' 'remove m 1' '-x deploy m 1'; do
 		# shellcheck disable=SC2086
 		run symlink $args
 		[ "$status" -eq 2 ]

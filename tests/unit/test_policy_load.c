@@ -333,11 +333,16 @@ static const struct {
     {"[operation x]\ncommand = /bin/../sh\nrun-as = a\n",
 	"policy.d/t.ini:2:11: the path is not in its shortest form"},
     {"[operation x]\ncommand = /bin/true {host}\nrun-as = a\n",
-	"policy.d/t.ini:2:21: only {user}, {model}, {version} and "
-	"{args} can stand in braces"},
+	"policy.d/t.ini:2:21: only {user}, {model}, {version}, "
+	"{artifact} and {args} can stand in braces"},
     {"[operation x]\ncommand = /bin/true a}\nrun-as = a\n",
-	"policy.d/t.ini:2:22: only {user}, {model}, {version} and "
-	"{args} can stand in braces"},
+	"policy.d/t.ini:2:22: only {user}, {model}, {version}, "
+	"{artifact} and {args} can stand in braces"},
+    {"[operation x]\ncommand = /bin/true {artifact}\nrun-as = a\n",
+	"policy.d/t.ini:1:12: [operation x] needs a 'artifact'"},
+    {"[operation x]\ncommand = /bin/true\nrun-as = a\n"
+     "artifact = /a/{artifact}\n",
+	"policy.d/t.ini:4:12: {args} and {artifact} cannot stand in a path"},
     {"[operation x]\ncommand = /bin/true a{args}\nrun-as = a\n",
 	"policy.d/t.ini:2:22: {args} stands once, as a word of its "
 	"own"},

@@ -168,10 +168,31 @@ an_artifact_is_a_path(void **state)
 	mg_policy_free(p);
 }
 
+static void
+artifact_is_one_element_and_must_be_known(void **state)
+{
+	struct mg_expand x = {.artifact = "/store/sha256-00", .model = "m"};
+	struct mg_policy *p = with_command("/bin/a dir={artifact}");
+
+	(void)state;
+	assert_true(mg_policy_operation(p, "x")->takes_artifact);
+	assert_int_equal(argv_of(p, &x, 16), MG_ERR_OK);
+	assert_int_equal(argc, 2);
+	assert_string_equal(argv[1], "dir=/store/sha256-00");
+	free_argv();
+	x.artifact = "";
+	assert_int_equal(argv_of(p, &x, 16), MG_ERR_FORMAT);
+	assert_string_equal(what, "artifact");
+	x.artifact = NULL;
+	assert_int_equal(argv_of(p, &x, 16), MG_ERR_FORMAT);
+	mg_policy_free(p);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(artifact_is_one_element_and_must_be_known),
 	    cmocka_unit_test(a_definition_is_kept_as_written),
 	    cmocka_unit_test(
 		rule1_a_placeholder_is_one_element_or_a_part_of_one),
