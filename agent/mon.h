@@ -420,6 +420,8 @@ void mon_list(struct mon_client *c, const struct mg_list_req *q);
 void mon_end(struct mon_client *c, const struct mg_end_req *q);
 void mon_log_query(struct mon_client *c, const struct mg_log_req *q);
 void mon_info(struct mon_client *c);
+/* There are more lines: tells readers that wait for them. */
+void mon_list_grown(struct mon *m);
 void mon_list_fini(struct mon *m);
 
 /* ---- the process ---- */
@@ -477,6 +479,8 @@ struct mon {
 	struct mon_mark *marks;	  /* second factors that PAM asked for */
 	struct mon_link *link;
 	struct mon_outage *outage;
+	struct ask *queries; /* readers of the ledger */
+	int64_t rotate_ms;   /* not before */
 	int cgroup; /* folder for runs' groups; -1: none */
 	uint32_t run_counter;
 	struct mon_run *spare_run; /* started, not used yet */

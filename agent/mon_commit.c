@@ -20,6 +20,7 @@
 #include "mon.h"
 
 #define AUDITS_PER_TXN 8
+#define ROTATE_AGAIN_MS 1000 /* when it failed, and in a flood */
 
 struct audit_item {
 	uint32_t uid;
@@ -210,6 +211,31 @@ ledger_failed(struct mon *m, int err)
 		revive(m);
 }
 
+/* A new segment, when the old one is full. The state is what the ledger
+ * says: nothing waits in the batch. */
+static void
+rotate(struct mon *m)
+{
+	struct mg_buf b;
+	enum mg_err r;
+
+	if (mg_ledger_is_dead(m->ledger) || mg_ledger_pending(m->ledger) > 0 ||
+	    mg_time_boot_ms() < m->rotate_ms ||
+	    !mg_ledger_is_full(m->ledger, mg_time_wall_ms()))
+		return;
+	m->rotate_ms = mg_time_boot_ms() + ROTATE_AGAIN_MS;
+	mg_buf_init(&b, MG_LEDGER_SNAPSHOT_MAX);
+	if ((r = mg_state_save(m->state, &b)) == MG_ERR_OK)
+		r = mg_ledger_rotate(m->ledger, mg_buf_ptr(&b), mg_buf_len(&b));
+	mg_buf_fini(&b);
+	if (r == MG_ERR_OK)
+		mg_log(MG_EVT_LEDGER, "text='new segment' records=%llu",
+		    (unsigned long long)mg_ledger_size(m->ledger));
+	else
+		mg_log(MG_EVT_LEDGER_BAD, "text='no new segment' err='%s: %s'",
+		    mg_err_str(r), strerror(errno));
+}
+
 void
 mon_commit_round(void *arg)
 {
@@ -222,10 +248,13 @@ mon_commit_round(void *arg)
 	while ((t = m->txns) != NULL) {
 		m->txns = m->txns_last = NULL;
 		ok = mg_ledger_sync(m->ledger) == MG_ERR_OK; /* Rule 1 */
-		if (ok)
+		if (ok) {
 			mg_state_commit(m->state);
-		else
+			rotate(m);
+			mon_list_grown(m);
+		} else {
 			ledger_failed(m, errno);
+		}
 		for (; t != NULL; t = next) {
 			next = t->next;
 			if (!ok)

@@ -14,7 +14,7 @@
 #include "mon.h"
 #include "mon_job.h"
 
-#define SEGMENTS_MAX 14 /* descriptors of one query_req, less the output */
+#define SEGMENTS_MAX 16 /* descriptors of one query_next_ans */
 #define QUERY_DEADLINE_MS 600000
 
 /* A question that needs to know who asks. */
@@ -32,7 +32,10 @@ struct ask {
 	struct mon_proc query;
 	struct mg_timer timer;
 	void (*fn)(struct ask *a);
-	struct ask *next;
+	uint64_t waits; /* the reader has so many lines and wants more */
+	uint32_t waits_id;
+	bool is_waiting;
+	struct ask *prev, *next; /* of those with a reader */
 };
 
 static struct mon_client *
@@ -45,6 +48,12 @@ static void
 ask_free(struct ask *a)
 {
 	mg_timer_clear(a->m->loop, &a->timer);
+	if (a->prev != NULL)
+		a->prev->next = a->next;
+	else if (a->m->queries == a)
+		a->m->queries = a->next;
+	if (a->next != NULL)
+		a->next->prev = a->prev;
 	mon_proc_stop(&a->query);
 	if (a->out != -1)
 		close(a->out);
@@ -407,11 +416,88 @@ mon_end(struct mon_client *c, const struct mg_end_req *q)
 
 /* ---- the ledger ---- */
 
+/* Opens the segments after that line, as many as go along. */
+static void
+answer_next(struct ask *a, uint32_t id, uint64_t after)
+{
+	struct mg_query_next_ans ans = {0};
+	uint8_t first[8 * SEGMENTS_MAX], compressed[SEGMENTS_MAX];
+	struct mg_ledger_file *v;
+	struct mg_buf b;
+	int fds[SEGMENTS_MAX];
+	size_t n, i, k = 0;
+	enum mg_err r;
+
+	if (mg_ledger_list(mg_ledger_dir(a->m->ledger), &v, &n) != MG_ERR_OK)
+		n = 0;
+	mg_buf_init(&b, sizeof(first));
+	r = v == NULL ? MG_ERR_SYS : MG_ERR_OK;
+	for (i = 0; i < n && k < SEGMENTS_MAX && r == MG_ERR_OK; i++) {
+		if (v[i].first <= after)
+			continue;
+		r = mg_ledger_open_file(
+		    mg_ledger_dir(a->m->ledger), v[i].name, &fds[k]);
+		if (r != MG_ERR_OK)
+			break;
+		compressed[k++] = v[i].zst;
+		r = mg_buf_put_u64(&b, v[i].first);
+	}
+	if (r == MG_ERR_OK) {
+		memcpy(first, mg_buf_ptr(&b), mg_buf_len(&b));
+		ans.first = first;
+		ans.first_len = mg_buf_len(&b);
+		ans.compressed = compressed;
+		ans.compressed_len = k;
+		r = mon_port_send_fds(
+		    &a->query.port, id, MG_MSG_QUERY_NEXT_ANS, &ans, fds, k);
+	}
+	for (i = 0; i < k; i++)
+		close(fds[i]);
+	mg_buf_fini(&b);
+	free(v);
+	if (r != MG_ERR_OK)
+		fail(a, MG_WHY_INTERNAL, "the ledger cannot be opened", "");
+}
+
+static void
+tell_grown(struct ask *a)
+{
+	struct mg_query_wait_ans ans = {.size = mg_ledger_size(a->m->ledger)};
+
+	if (!a->is_waiting || ans.size <= a->waits)
+		return;
+	a->is_waiting = false;
+	(void)mon_port_send(
+	    &a->query.port, a->waits_id, MG_MSG_QUERY_WAIT_ANS, &ans);
+}
+
+void
+mon_list_grown(struct mon *m)
+{
+	struct ask *a;
+
+	for (a = m->queries; a != NULL; a = a->next)
+		tell_grown(a);
+}
+
 static void
 query_frame(void *arg, struct mg_frame *f)
 {
-	(void)arg;
-	(void)f; /* no row of the table allows it one */
+	struct mg_query_next_req next;
+	struct mg_query_wait_req wait;
+	struct ask *a = arg;
+
+	if (f->op == MG_MSG_QUERY_NEXT_REQ &&
+	    mg_frame_decode(f, &next, sizeof(next)) == MG_ERR_OK) {
+		answer_next(a, f->id, next.after);
+	} else if (f->op == MG_MSG_QUERY_WAIT_REQ &&
+		   (a->log.flags & MG_QUERY_FOLLOW) != 0 &&
+		   mg_frame_decode(f, &wait, sizeof(wait)) == MG_ERR_OK) {
+		a->is_waiting = true;
+		a->waits = wait.size;
+		a->waits_id = f->id;
+		tell_grown(a);
+	}
 }
 
 static void
@@ -447,36 +533,31 @@ query(struct ask *a)
 	    .since_ms = a->log.since_ms,
 	    .until_ms = a->log.until_ms,
 	    .flags = a->log.flags};
-	int fds[SEGMENTS_MAX + 1], n, i;
 	enum mg_err r;
 
 	if (!everyone && a->person[0] == '\0') {
 		fail(a, MG_WHY_NO_LOGIN, "", "");
 		return;
 	}
-	fds[0] = a->out;
-	n = mg_ledger_open_segments(a->m->ledger, fds + 1, SEGMENTS_MAX);
-	if (n < 0) {
-		fail(a, MG_WHY_INTERNAL, "the ledger cannot be opened", "");
-		return;
-	}
-	q.segments = (uint32_t)n;
 	a->query.on_frame = query_frame;
 	a->query.on_end = query_ended;
 	a->query.arg = a;
 	r = mon_proc_start(
 	    &a->query, a->m, "mg-query", NULL, NULL, MG_ROLE_QUERY, NULL, 0);
 	if (r == MG_ERR_OK)
-		r = mon_port_send_fds(&a->query.port, 1, MG_MSG_QUERY_REQ, &q,
-		    fds, (size_t)n + 1);
-	for (i = 0; i < n; i++)
-		close(fds[1 + i]);
+		r = mon_port_send_fds(
+		    &a->query.port, 1, MG_MSG_QUERY_REQ, &q, &a->out, 1);
 	if (r != MG_ERR_OK) {
 		fail(a, MG_WHY_INTERNAL, "the reader cannot be started", "");
 		return;
 	}
-	mon_timer_set(a->m, &a->timer, mg_time_boot_ms() + QUERY_DEADLINE_MS,
-	    query_late, a);
+	a->next = a->m->queries;
+	if (a->next != NULL)
+		a->next->prev = a;
+	a->m->queries = a;
+	if ((a->log.flags & MG_QUERY_FOLLOW) == 0)
+		mon_timer_set(a->m, &a->timer,
+		    mg_time_boot_ms() + QUERY_DEADLINE_MS, query_late, a);
 }
 
 void

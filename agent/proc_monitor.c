@@ -256,6 +256,17 @@ fold(void *arg, const struct mg_rec *rec)
 	return r;
 }
 
+static enum mg_err
+restore(void *arg, const struct mg_rec *rec)
+{
+	struct mon *m = arg;
+	enum mg_err r;
+
+	if ((r = mg_state_restore(m->state, rec)) == MG_ERR_OK)
+		mg_state_commit(m->state);
+	return r;
+}
+
 static void
 open_ledger(struct mon *m)
 {
@@ -275,7 +286,7 @@ open_ledger(struct mon *m)
 		mg_fatal("another modelgated uses %s", MON_STATE_DIR);
 	if ((m->state = mg_state_new()) == NULL)
 		mg_fatal("out of memory");
-	r = mg_ledger_open(dir, fold, m, &m->ledger, &rep);
+	r = mg_ledger_open(dir, fold, restore, m, &m->ledger, &rep);
 	if (r != MG_ERR_OK)
 		mg_fatal("ledger is broken: %s/ledger/%s:%llu: %s",
 		    MON_STATE_DIR, rep.file, (unsigned long long)rep.line,
@@ -285,7 +296,13 @@ open_ledger(struct mon *m)
 		    "file=%s text='cut off %zu bytes of a line that was "
 		    "not finished'",
 		    rep.file, rep.repaired_bytes);
-	mg_log(MG_EVT_LEDGER, "records=%llu", (unsigned long long)rep.records);
+	if (rep.bad_snapshots > 0 || rep.leaves_short)
+		mg_log(MG_EVT_LEDGER_BAD,
+		    "text='%u snapshots do not fit, leaves %s: "
+		    "modelgate verify says more'",
+		    rep.bad_snapshots, rep.leaves_short ? "lack some" : "fit");
+	mg_log(MG_EVT_LEDGER, "records=%llu read=%llu",
+	    (unsigned long long)rep.records, (unsigned long long)rep.read);
 	mg_state_set_free_hook(m->state, mon_req_released, m);
 	/* dir stays open: it holds the lock. */
 }

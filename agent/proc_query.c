@@ -4,8 +4,8 @@
  *
  * Runs as: _mg-front, no privileges, one per question
  * Holds: ledger segments (read only) and the client's output descriptor
- * Accepts: one filter from the monitor; ledger lines
- * Sends: the lines that pass, to the client
+ * Accepts: one filter and segments from the monitor; ledger lines
+ * Sends: the lines that pass, to the client; questions for more segments
  * If it dies: the listing is cut short and the client says so
  *
  * Rules
@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zstd.h>
 
 #include "mg_chan.h"
 #include "mg_confine.h"
@@ -52,6 +53,11 @@ struct query {
 	struct mg_buf in, out;
 	struct mg_rec rec;
 	int out_fd;
+	struct mg_chan *ch;
+	/* The segment that is read. */
+	int fd;		     /* -1: none yet */
+	ZSTD_DCtx *zst;	     /* NULL: it is not compressed */
+	uint64_t first, seq; /* its first line; the last line seen */
 };
 
 static size_t
@@ -232,46 +238,169 @@ emit(struct query *qy, const char *line, size_t n)
 static int
 take_lines(struct query *qy)
 {
-	const char *p, *nl;
+	const char *p = (const char *)mg_buf_ptr(&qy->in), *nl, *start = p;
+	const char *end = p + mg_buf_len(&qy->in);
 	size_t n;
 
-	for (;;) {
-		p = (const char *)mg_buf_ptr(&qy->in);
-		nl = memchr(p, '\n', mg_buf_len(&qy->in));
-		if (nl == NULL)
-			return mg_buf_len(&qy->in) > MG_REC_LINE_MAX ? -1 : 1;
+	while (p < end && (nl = memchr(p, '\n', (size_t)(end - p))) != NULL) {
 		n = (size_t)(nl - p);
 		if (mg_rec_parse(&qy->rec, p, n) != MG_ERR_OK)
 			return -1;
 		learn(qy, &qy->rec);
 		if (passes(qy, &qy->rec) && !emit(qy, p, n))
 			return 0;
-		mg_buf_consume(&qy->in, n + 1);
+		qy->seq = (uint64_t)mg_rec_int(&qy->rec, "seq", 0);
+		p = nl + 1;
 	}
+	mg_buf_consume(&qy->in, (size_t)(p - start));
+	return mg_buf_len(&qy->in) > MG_REC_LINE_MAX ? -1 : 1;
 }
 
 static int
-read_segment(struct query *qy, int fd)
+take_plain(struct query *qy, const uint8_t *p, size_t n)
 {
-	uint8_t *d;
+	return mg_buf_put(&qy->in, p, n) == MG_ERR_OK ? take_lines(qy) : -1;
+}
+
+static int
+take_compressed(struct query *qy, const uint8_t *p, size_t n)
+{
+	static uint8_t plain[READ_STEP];
+	ZSTD_inBuffer in = {p, n, 0};
+	ZSTD_outBuffer out;
+	int go = 1;
+
+	do {
+		out = (ZSTD_outBuffer){plain, sizeof(plain), 0};
+		if (ZSTD_isError(ZSTD_decompressStream(qy->zst, &out, &in)))
+			return -1;
+		go = take_plain(qy, plain, out.pos);
+	} while (go == 1 && (in.pos < in.size || out.pos == out.size));
+	return go;
+}
+
+/* To the end of what is there now. */
+static int
+read_on(struct query *qy)
+{
+	static uint8_t piece[READ_STEP];
 	ssize_t n;
 	int go = 1;
 
-	mg_buf_reset(&qy->in);
-	while (go == 1) {
-		if ((d = mg_buf_reserve(&qy->in, READ_STEP)) == NULL)
-			return -1;
-		n = read(fd, d, READ_STEP);
+	while (go == 1 && qy->fd != -1) {
+		n = read(qy->fd, piece, sizeof(piece));
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return -1;
 		if (n == 0)
 			return 1;
-		mg_buf_commit(&qy->in, (size_t)n);
-		go = take_lines(qy);
+		go = qy->zst == NULL ? take_plain(qy, piece, (size_t)n)
+				     : take_compressed(qy, piece, (size_t)n);
 	}
 	return go;
+}
+
+/* Takes over a segment, which is read up to its end. */
+static int
+read_segment(struct query *qy, int fd, bool compressed, uint64_t first)
+{
+	if (qy->fd != -1)
+		close(qy->fd);
+	ZSTD_freeDCtx(qy->zst);
+	qy->zst = NULL;
+	qy->fd = fd;
+	qy->first = first;
+	if (mg_buf_len(&qy->in) > 0)
+		return -1; /* the one before ends within a line */
+	if (compressed && (qy->zst = ZSTD_createDCtx()) == NULL)
+		mg_fatal("out of memory");
+	return read_on(qy);
+}
+
+/* Asks for the next segments and reads them. *nonep: there is none. */
+static int
+read_next(struct query *qy, bool *nonep)
+{
+	struct mg_query_next_req req = {.after = qy->first};
+	struct mg_query_next_ans ans;
+	struct mg_frame f;
+	struct mg_buf first;
+	uint64_t v;
+	size_t i, n;
+	int go, fds[MG_MSG_FDS_MAX];
+
+	*nonep = false;
+	memset(&f, 0, sizeof(f));
+	if (mg_chan_send(qy->ch, 1, MG_MSG_QUERY_NEXT_REQ, &req) != MG_ERR_OK ||
+	    mg_chan_wait(qy->ch, -1, &f) != MG_ERR_OK ||
+	    f.op != MG_MSG_QUERY_NEXT_ANS ||
+	    mg_frame_decode(&f, &ans, sizeof(ans)) != MG_ERR_OK ||
+	    f.nfds != ans.compressed_len || ans.first_len != 8 * f.nfds)
+		mg_fatal("no usable segments");
+	n = f.nfds;
+	*nonep = n == 0;
+	for (i = 0; i < n; i++)
+		fds[i] = mg_frame_take_fd(qy->ch, &f, i);
+	/* What came behind the last look at the one before. */
+	go = read_on(qy);
+	mg_buf_init_read(&first, ans.first, ans.first_len);
+	for (i = 0; i < n && go == 1; i++)
+		if (mg_buf_get_u64(&first, &v) != MG_ERR_OK)
+			go = -1;
+		else
+			go =
+			    read_segment(qy, fds[i], ans.compressed[i] != 0, v);
+	return go;
+}
+
+/* Until there are more lines. False: nobody reads any more. */
+static bool
+wait_for_more(struct query *qy)
+{
+	struct mg_query_wait_req req = {.size = qy->seq};
+	struct pollfd p[2];
+	struct mg_frame f;
+	enum mg_err r;
+
+	memset(&f, 0, sizeof(f));
+	if (mg_chan_send(qy->ch, 2, MG_MSG_QUERY_WAIT_REQ, &req) != MG_ERR_OK)
+		return false;
+	p[0].fd = mg_chan_fd(qy->ch);
+	p[1].fd = qy->out_fd;
+	for (;;) {
+		p[0].events = POLLIN;
+		p[1].events = 0; /* only that it was closed */
+		if (poll(p, 2, -1) == -1 && errno != EINTR)
+			return false;
+		if (p[1].revents != 0)
+			return false;
+		if ((r = mg_chan_recv(qy->ch, &f, NULL)) == MG_ERR_OK)
+			return f.op == MG_MSG_QUERY_WAIT_ANS;
+		if (r != MG_ERR_AGAIN)
+			return false;
+	}
+}
+
+/* 1 done, 0 client gone, -1 broken ledger. */
+static int
+read_all(struct query *qy)
+{
+	bool follow = (qy->q.flags & MG_QUERY_FOLLOW) != 0, none = false;
+	int go;
+
+	for (;;) {
+		if ((go = read_next(qy, &none)) != 1)
+			return go;
+		if (!none)
+			continue;
+		if (!flush_out(qy))
+			return 0;
+		if (!follow)
+			return 1;
+		if (!wait_for_more(qy))
+			return 0;
+	}
 }
 
 static void
@@ -292,6 +421,20 @@ prepare(struct query *qy)
 	    mg_code_parse(qy->q.request, code) == MG_ERR_OK ? code : "?");
 }
 
+/* The question, out of a frame that the next one replaces. */
+static bool
+keep_question(struct query *qy, const struct mg_frame *f)
+{
+	static uint8_t copy_of[4096];
+	struct mg_frame kept = *f;
+
+	if (f->len > sizeof(copy_of))
+		return false;
+	memcpy(copy_of, f->payload, f->len);
+	kept.payload = copy_of;
+	return mg_frame_decode(&kept, &qy->q, sizeof(qy->q)) == MG_ERR_OK;
+}
+
 int
 main(void)
 {
@@ -303,11 +446,8 @@ main(void)
 	    .nproc = 8192,
 	};
 	static struct query qy;
-	struct mg_chan *ch;
 	struct mg_frame f;
 	char why[256];
-	uint32_t i;
-	int go = 1;
 
 	mg_log_init("mg-query", MG_LOG_TO_PARENT, MG_LOG_INFO);
 	if (mg_file_sanitise_std() != MG_ERR_OK ||
@@ -316,21 +456,17 @@ main(void)
 	if (mg_confine_user(USER, &limits, why, sizeof(why)) != MG_ERR_OK)
 		mg_fatal("%s", why);
 	(void)signal(SIGPIPE, SIG_IGN);
-	ch = mg_chan_new(CHANNEL_FD, MG_ROLE_QUERY, MG_ROLE_MONITOR, 4096);
+	qy.ch = mg_chan_new(CHANNEL_FD, MG_ROLE_QUERY, MG_ROLE_MONITOR, 4096);
 	memset(&f, 0, sizeof(f));
-	if (ch == NULL || mg_chan_wait(ch, -1, &f) != MG_ERR_OK ||
-	    f.op != MG_MSG_QUERY_REQ ||
-	    mg_frame_decode(&f, &qy.q, sizeof(qy.q)) != MG_ERR_OK ||
-	    f.nfds != qy.q.segments + 1)
+	if (qy.ch == NULL || mg_chan_wait(qy.ch, -1, &f) != MG_ERR_OK ||
+	    f.op != MG_MSG_QUERY_REQ || f.nfds != 1 ||
+	    (qy.out_fd = mg_frame_take_fd(qy.ch, &f, 0)) == -1 ||
+	    !keep_question(&qy, &f))
 		mg_fatal("no usable question");
 	mg_buf_init(&qy.in, READ_STEP + 2 * MG_REC_LINE_MAX);
 	mg_buf_init(&qy.out, OUT_MAX + MG_REC_LINE_MAX);
 	mg_rec_init(&qy.rec);
-	qy.out_fd = f.fds[0];
+	qy.fd = -1;
 	prepare(&qy);
-	for (i = 0; i < qy.q.segments && go == 1; i++)
-		go = read_segment(&qy, f.fds[1 + i]);
-	if (go == 1 && !flush_out(&qy))
-		go = 0;
-	return go == -1 ? 1 : 0;
+	return read_all(&qy) == -1 ? 1 : 0;
 }

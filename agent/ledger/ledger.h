@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "mg_json.h"
+#include "mg_merkle.h"
 #include "mg_rec.h"
 
 /*
@@ -21,10 +22,29 @@
  *
  * modelgate-ledger(5). Lines are collected with _begin/_end and become
  * durable together in _sync, so that many writers share one fdatasync.
+ *
+ * The folder holds
+ *
+ *	SEQ.jsonl	a segment, named after its first line (20 digits)
+ *	SEQ.jsonl.zst	one that is old, compressed
+ *	SEQ.snapshot	the state before that segment: start-up reads it and
+ *			what follows, not the history
+ *	leaves		the leaf hash of every line, 32 bytes each
+ *	checkpoints	signed notes over the tree (mg_note.h)
+ *
+ * Every segment but the first begins with a line of type "segment" that
+ * holds the SHA-256 of its snapshot and the tree's root before it.
  */
 
 #define MG_LEDGER_HASH_HEX 65
-#define MG_LEDGER_BATCH_MAX (4U << 20) /* bytes not yet synced */
+#define MG_LEDGER_BATCH_MAX (4U << 20)	   /* bytes not yet synced */
+#define MG_LEDGER_SEGMENT_BYTES (8U << 20) /* then a new one begins */
+#define MG_LEDGER_SEGMENT_MS (86400 * 1000LL)
+#define MG_LEDGER_SNAPSHOT_MAX (256U << 20)
+#define MG_LEDGER_SNAPSHOTS 3 /* kept */
+#define MG_LEDGER_NAME 40     /* room for the name of a file */
+#define MG_LEDGER_LEAVES "leaves"
+#define MG_LEDGER_CHECKPOINTS "checkpoints"
 
 struct mg_ledger;
 
@@ -33,23 +53,27 @@ struct mg_ledger_report {
 	char file[64];
 	uint64_t line; /* within the file, from 1 */
 	char text[256];
-	bool repaired;	       /* a torn last line was cut off */
-	size_t repaired_bytes; /* how much */
-	uint64_t records;      /* read in all */
+	bool repaired;		/* a torn last line was cut off */
+	size_t repaired_bytes;	/* how much */
+	uint64_t records;	/* lines in the ledger */
+	uint64_t read;		/* of which were read */
+	unsigned bad_snapshots; /* passed over */
+	bool leaves_short;	/* the file of leaves lacks old ones */
 };
 
 /* Called for every line, in order. Anything but MG_ERR_OK stops reading. */
 typedef enum mg_err (*mg_ledger_fn)(void *arg, const struct mg_rec *rec);
 
 /*
- * Opens (creates) the ledger in the folder dirfd, which stays the caller's,
- * reads it whole and calls fn for every line. A last line without newline
- * is cut off and reported; anything else that is not as written (bad JSON,
- * a gap, a wrong hash) is MG_ERR_FORMAT, with rep saying where, and *lp is
- * NULL.
+ * Opens (creates) the ledger in the folder dirfd, which stays the caller's.
+ * Lines of the newest snapshot that fits its segment go to restore, then
+ * all lines from that segment on to fn. A last line without newline is cut
+ * off and reported; anything else that is not as written (bad JSON, a gap,
+ * a wrong hash) is MG_ERR_FORMAT, with rep saying where, and *lp is NULL.
  */
-enum mg_err mg_ledger_open(int dirfd, mg_ledger_fn fn, void *arg,
-    struct mg_ledger **lp, struct mg_ledger_report *rep) MG_MUST_CHECK;
+enum mg_err mg_ledger_open(int dirfd, mg_ledger_fn fn, mg_ledger_fn restore,
+    void *arg, struct mg_ledger **lp,
+    struct mg_ledger_report *rep) MG_MUST_CHECK;
 
 void mg_ledger_free(struct mg_ledger *l);
 
@@ -88,10 +112,49 @@ enum mg_err mg_ledger_sync(struct mg_ledger *l) MG_MUST_CHECK;
 bool mg_ledger_is_dead(const struct mg_ledger *l);
 enum mg_err mg_ledger_revive(struct mg_ledger *l) MG_MUST_CHECK;
 
+/* The durable lines, and the root of the tree over them. */
+uint64_t mg_ledger_size(const struct mg_ledger *l);
+void mg_ledger_root(const struct mg_ledger *l, uint8_t out[MG_MERKLE_HASH]);
+
+/* Whether a new segment is due. */
+bool mg_ledger_is_full(const struct mg_ledger *l, int64_t wall_ms);
+
 /*
- * Opens the segments for reading, oldest first, at most max of them; the
- * descriptors are the caller's. Returns how many, -1 on error.
+ * Begins a new segment; state (n bytes) is what a later _open() restores.
+ * The batch must be empty. On failure the old segment goes on.
  */
-int mg_ledger_open_segments(const struct mg_ledger *l, int *fds, size_t max);
+enum mg_err mg_ledger_rotate(
+    struct mg_ledger *l, const void *state, size_t n) MG_MUST_CHECK;
+
+/*
+ * Leaf hashes from index on, at most max of them; how many in *np.
+ * MG_ERR_STATE: their file was damaged (modelgate verify --repair).
+ */
+enum mg_err mg_ledger_leaves(const struct mg_ledger *l, uint64_t from,
+    uint8_t (*out)[MG_MERKLE_HASH], size_t max, size_t *np) MG_MUST_CHECK;
+
+/* Appends a note to the checkpoints, and makes it durable. */
+enum mg_err mg_ledger_add_note(
+    const struct mg_ledger *l, const char *text, size_t n) MG_MUST_CHECK;
+
+/* ---- the files, also for readers without a ledger of their own ---- */
+
+struct mg_ledger_file {
+	uint64_t first; /* line */
+	bool zst;
+	char name[MG_LEDGER_NAME];
+};
+
+/* The segments in a folder by their first line. *vp is the caller's to
+ * free. A segment that is there twice, plain and compressed (a crash while
+ * it was replaced), is listed as the plain one. */
+enum mg_err mg_ledger_list(
+    int dirfd, struct mg_ledger_file **vp, size_t *np) MG_MUST_CHECK;
+
+/* Opens one for reading; it must be a private regular file. */
+enum mg_err mg_ledger_open_file(
+    int dirfd, const char *name, int *fdp) MG_MUST_CHECK;
+
+int mg_ledger_dir(const struct mg_ledger *l);
 
 #endif

@@ -3,10 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mg_json.h"
 #include "mg_past.h"
 
 #define FIRST_BUCKETS 1024
 #define PARTS_MAX 4
+#define EVENTS_A_LINE 1000
 
 enum kind { KIND_FACT = 1, KIND_KEY, KIND_GRANTS };
 
@@ -315,4 +317,199 @@ mg_past_prune(struct mg_past *p)
 	ev->older = NULL;
 	g->n = MG_PAST_EVENTS_MAX / 2;
 	p->crowded = NULL;
+}
+
+/* ---- snapshots ---- */
+
+struct saver {
+	struct mg_buf *b;
+	const char *at;
+	int64_t bt;
+};
+
+static void
+line_begin(struct mg_json *j, const struct saver *sv, const char *type,
+    const struct thing *t, size_t parts)
+{
+	static const char *const keys[] = {
+	    "user", "operation", "model", "version"};
+	const char *p = t->name + 1;
+	size_t i;
+
+	mg_json_begin(j, sv->b);
+	mg_json_obj(j, NULL);
+	mg_json_str(j, "type", type);
+	mg_json_str(j, "at", sv->at);
+	mg_json_int(j, "bt", sv->bt);
+	for (i = 0; i < parts; i++, p += strlen(p) + 1)
+		mg_json_str(j,
+		    i == 1 && t->name[0] == (char)KIND_KEY ? "key_fp" : keys[i],
+		    p);
+}
+
+static enum mg_err
+line_end(struct mg_json *j, const struct saver *sv)
+{
+	enum mg_err r;
+
+	mg_json_obj_end(j);
+	if ((r = mg_json_end(j)) != MG_ERR_OK)
+		return r;
+	return mg_buf_put_u8(sv->b, '\n');
+}
+
+/* n events of v, oldest first, in one line. */
+static enum mg_err
+save_events(const struct saver *sv, const struct thing *t,
+    const struct mg_past_event *const *v, size_t n)
+{
+	struct mg_json j;
+	struct mg_buf b;
+	const char *text;
+	enum mg_err r = MG_ERR_OK;
+	size_t i;
+
+	mg_buf_init(&b, 65536);
+	for (i = 0; i < n && r == MG_ERR_OK; i++)
+		r = mg_buf_putf(&b, "%lld %lld,", (long long)v[i]->at_ms,
+		    (long long)v[i]->bytes);
+	text = r == MG_ERR_OK ? mg_buf_cstr(&b) : NULL;
+	if (text == NULL) {
+		mg_buf_fini(&b);
+		return r == MG_ERR_OK ? MG_ERR_NOMEM : r;
+	}
+	line_begin(&j, sv, "past-grants", t, 2);
+	mg_json_int(&j, "forgotten_ms", t->grants.forgotten_ms);
+	mg_json_str(&j, "events", text);
+	mg_buf_fini(&b);
+	return line_end(&j, sv);
+}
+
+static enum mg_err
+save_grants(const struct saver *sv, const struct thing *t)
+{
+	const struct mg_past_event *ev, **v;
+	enum mg_err r = MG_ERR_OK;
+	size_t n = 0, i, len;
+
+	for (ev = t->grants.newest; ev != NULL; ev = ev->older)
+		n += ev->is_real;
+	if ((v = calloc(n + 1, sizeof(*v))) == NULL)
+		return MG_ERR_NOMEM;
+	for (i = n, ev = t->grants.newest; ev != NULL; ev = ev->older)
+		if (ev->is_real)
+			v[--i] = ev;
+	for (i = 0; i < n && r == MG_ERR_OK; i += len) {
+		len = n - i < EVENTS_A_LINE ? n - i : EVENTS_A_LINE;
+		r = save_events(sv, t, v + i, len);
+	}
+	free(v);
+	return r;
+}
+
+static enum mg_err
+save_thing(const struct saver *sv, const struct thing *t)
+{
+	struct mg_json j;
+
+	switch ((enum kind)t->name[0]) {
+	case KIND_FACT:
+		if (t->fact.did == 0 && t->fact.approved == 0)
+			return MG_ERR_OK;
+		line_begin(&j, sv, "past-fact", t, 4);
+		mg_json_int(&j, "did", t->fact.did);
+		mg_json_int(&j, "approved", t->fact.approved);
+		return line_end(&j, sv);
+	case KIND_KEY:
+		if (t->key.since_ms == 0)
+			return MG_ERR_OK;
+		line_begin(&j, sv, "past-key", t, 2);
+		mg_json_int(&j, "since_ms", t->key.since_ms);
+		return line_end(&j, sv);
+	case KIND_GRANTS:
+		return save_grants(sv, t);
+	}
+	return MG_ERR_INTERNAL;
+}
+
+enum mg_err
+mg_past_save(
+    const struct mg_past *p, struct mg_buf *b, const char *at, int64_t bt)
+{
+	struct saver sv = {.b = b, .at = at, .bt = bt};
+	const struct thing *t;
+	enum mg_err r = MG_ERR_OK;
+	size_t i;
+
+	for (i = 0; i < p->nbuckets; i++)
+		for (t = p->buckets[i]; t != NULL && r == MG_ERR_OK;
+		     t = t->next)
+			r = save_thing(&sv, t);
+	if (r == MG_ERR_OK && p->is_full)
+		r = mg_buf_putf(b,
+		    "{\"type\":\"past-full\",\"at\":\"%s\",\"bt\":%lld}\n", at,
+		    (long long)bt);
+	return r;
+}
+
+static enum mg_err
+restore_events(struct mg_past *p, const struct mg_rec *rec)
+{
+	const char *user = mg_rec_str(rec, "user", "");
+	const char *operation = mg_rec_str(rec, "operation", "");
+	const char *const parts[] = {user, operation};
+	const char *s = mg_rec_str(rec, "events", "");
+	struct mg_past_event *ev;
+	struct name name;
+	struct thing *t;
+	char *end;
+
+	for (; *s != '\0'; s = end + 1) {
+		if ((ev = mg_past_add(p, user, operation)) == NULL)
+			return MG_ERR_NOMEM;
+		ev->at_ms = strtoll(s, &end, 10);
+		if (*end != ' ')
+			return MG_ERR_FORMAT;
+		ev->bytes = strtoll(end + 1, &end, 10);
+		if (*end != ',')
+			return MG_ERR_FORMAT;
+		ev->is_real = true;
+	}
+	set_name(&name, KIND_GRANTS, parts, 2);
+	if ((t = find(p, &name)) == NULL)
+		return MG_ERR_FORMAT;
+	t->grants.forgotten_ms = mg_rec_int(rec, "forgotten_ms", 0);
+	return MG_ERR_OK;
+}
+
+enum mg_err
+mg_past_restore(struct mg_past *p, const struct mg_rec *rec)
+{
+	const char *type = mg_rec_str(rec, "type", "");
+	const char *user = mg_rec_str(rec, "user", "");
+	struct mg_past_fact *f;
+	struct mg_past_key *k;
+
+	if (strcmp(type, "past-full") == 0) {
+		p->is_full = true;
+		return MG_ERR_OK;
+	}
+	if (strcmp(type, "past-grants") == 0)
+		return restore_events(p, rec);
+	if (strcmp(type, "past-key") == 0) {
+		k = mg_past_key(p, user, mg_rec_str(rec, "key_fp", ""), true);
+		if (k == NULL)
+			return MG_ERR_NOMEM;
+		k->since_ms = mg_rec_int(rec, "since_ms", 0);
+		return MG_ERR_OK;
+	}
+	if (strcmp(type, "past-fact") != 0)
+		return MG_ERR_FORMAT;
+	f = mg_past_fact(p, user, mg_rec_str(rec, "operation", ""),
+	    mg_rec_str(rec, "model", ""), mg_rec_str(rec, "version", ""), true);
+	if (f == NULL)
+		return MG_ERR_NOMEM;
+	f->did = (unsigned)mg_rec_int(rec, "did", 0);
+	f->approved = (unsigned)mg_rec_int(rec, "approved", 0);
+	return MG_ERR_OK;
 }

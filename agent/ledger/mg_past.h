@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "mg_err.h"
+#include "mg_buf.h"
+#include "mg_rec.h"
 
 /*
  * What people did, for as long as the ledger goes back: who ran and who
@@ -66,6 +67,15 @@ int64_t mg_past_count(const struct mg_past *p, const char *user,
     const char *operation, int64_t since_ms);
 int64_t mg_past_bytes(const struct mg_past *p, const char *user,
     const char *operation, int64_t since_ms);
+
+/*
+ * Appends lines (records, of that type, clocks and a newline) from which
+ * _restore() makes the same past; it takes them one by one.
+ */
+enum mg_err mg_past_save(const struct mg_past *p, struct mg_buf *b,
+    const char *at, int64_t bt) MG_MUST_CHECK;
+enum mg_err mg_past_restore(
+    struct mg_past *p, const struct mg_rec *rec) MG_MUST_CHECK;
 
 /* Forgets what is over the limit of events; nothing may be undone later. */
 void mg_past_prune(struct mg_past *p);

@@ -12,9 +12,11 @@
  * 3. Until mg_state_commit() every change can be undone: a record that did
  *    not become durable never happened.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "mg_json.h"
 #include "mg_time.h"
 #include "mg_state.h"
 
@@ -627,16 +629,10 @@ apply_mfa(struct apply_ctx *c)
 }
 
 static enum mg_err
-apply_decision(struct apply_ctx *c)
+keep_decision(struct apply_ctx *c, struct mg_req *req)
 {
 	struct mg_approval *a;
-	struct mg_req *req;
-	enum mg_err r;
 
-	if ((r = subject(c, &req)) != MG_ERR_OK)
-		return r;
-	if (req->live.state != MG_REQ_PENDING)
-		return MG_ERR_STATE;
 	if (req->live.napprovals == MG_APPROVALS_MAX)
 		return MG_ERR_LIMIT;
 	a = &req->live.approvals[req->live.napprovals];
@@ -740,6 +736,19 @@ note_key(struct apply_ctx *c)
 		return MG_ERR_NOMEM;
 	k->since_ms = c->wall;
 	return MG_ERR_OK;
+}
+
+static enum mg_err
+apply_decision(struct apply_ctx *c)
+{
+	struct mg_req *req;
+	enum mg_err r;
+
+	if ((r = subject(c, &req)) != MG_ERR_OK)
+		return r;
+	if (req->live.state != MG_REQ_PENDING)
+		return MG_ERR_STATE;
+	return keep_decision(c, req);
 }
 
 static enum mg_err
@@ -987,10 +996,401 @@ apply_nothing(struct apply_ctx *c)
 	return MG_ERR_OK;
 }
 
-static const struct {
+/* ---- snapshots ---- */
+
+/* Begins a line as the ledger's are, of the given clocks. */
+static void
+snap_begin(struct mg_json *j, struct mg_buf *b, const char *type, int64_t wall,
+    int64_t bt)
+{
+	char at[MG_TIME_STR];
+
+	mg_time_format(wall, at);
+	mg_json_begin(j, b);
+	mg_json_obj(j, NULL);
+	mg_json_str(j, "type", type);
+	mg_json_str(j, "at", at);
+	mg_json_int(j, "bt", bt);
+}
+
+static enum mg_err
+snap_end(struct mg_json *j, struct mg_buf *b, size_t start)
+{
+	enum mg_err r;
+
+	mg_json_obj_end(j);
+	if ((r = mg_json_end(j)) != MG_ERR_OK)
+		return r;
+	if (mg_buf_len(b) - start > MG_REC_LINE_MAX)
+		return MG_ERR_LIMIT;
+	return mg_buf_put_u8(b, '\n');
+}
+
+/* The members of a request that never change; those of its record. */
+static void
+snap_fixed(struct mg_json *j, const struct mg_req *req)
+{
+	mg_json_str(j, "uuid", req->uuid);
+	mg_json_str(j, "user", req->user);
+	mg_json_int(j, "uid", req->uid);
+	mg_json_int(j, "ses", req->ses);
+	mg_json_str(j, "tty", req->tty);
+	mg_json_str(j, "origin", req->origin);
+	mg_json_str(j, "operation", req->operation);
+	mg_json_str(j, "model", req->model);
+	mg_json_str(j, "version", req->version);
+	mg_json_strv(j, "args", req->args, req->nargs);
+	mg_json_strv(j, "argv", req->argv, req->argc);
+	mg_json_str(j, "run_as", req->run_as);
+	mg_json_str(j, "cwd", req->cwd);
+	mg_json_str(j, "artifact", req->artifact);
+	mg_json_str(j, "digest", req->digest);
+	mg_json_str(j, "reason", req->reason);
+	mg_json_str(j, "ticket", req->ticket);
+	mg_json_str(j, "policy", req->policy);
+	mg_json_str(j, "nonce", req->nonce);
+	mg_json_str(j, "rule", req->rule);
+	mg_json_str(j, "text", req->text);
+	mg_json_str(j, "remedy", req->remedy);
+	mg_json_strv(j, "need", req->need, req->nneed);
+	mg_json_bool(j, "mfa", req->mfa);
+	mg_json_bool(j, "confirm", req->confirm);
+	mg_json_bool(j, "grant_only", req->grant_only);
+	mg_json_str(j, "key_type", req->key_type);
+	mg_json_bool(j, "key_hardware", req->key_hardware);
+	mg_json_bool(j, "local", req->is_local);
+	mg_json_int(j, "key_since_ms", req->key_since_ms);
+	mg_json_int(j, "mfa_age_ms", req->mfa_age_ms);
+	mg_json_int(j, "bytes", req->bytes);
+	mg_json_int(j, "lasts_ms", req->lasts_ms);
+	mg_json_int(j, "approve_ms", req->approve_ms);
+	mg_json_int(j, "start_ms", req->start_ms);
+	mg_json_int(j, "uses", req->uses);
+}
+
+static void
+snap_live(struct mg_json *j, const struct mg_req_live *live)
+{
+	mg_json_str(j, "state", mg_req_state_word(live->state));
+	mg_json_str(
+	    j, "why", live->why == MG_WHY_NONE ? "" : mg_why_word(live->why));
+	mg_json_str(j, "by", live->ended_by == NULL ? "" : live->ended_by);
+	mg_json_bool(j, "mfa_done", live->mfa_done);
+	mg_json_int(j, "used", live->used);
+	mg_json_int(j, "granted_ms", live->granted_ms);
+	mg_json_int(j, "ended_ms", live->ended_ms);
+	mg_json_int(j, "approve_by_bt", live->approve_by_bt);
+	mg_json_int(j, "start_by_bt", live->start_by_bt);
+	mg_json_int(j, "ends_bt", live->ends_bt);
+}
+
+static enum mg_err
+snap_approval(struct mg_buf *b, const struct mg_req *req,
+    const struct mg_approval *a, int64_t bt)
+{
+	size_t start = mg_buf_len(b);
+	struct mg_json j;
+
+	snap_begin(&j, b, "decision", a->at_ms, bt);
+	mg_json_str(&j, "uuid", req->uuid);
+	mg_json_str(&j, "approver", a->approver);
+	mg_json_str(&j, "person", a->person);
+	mg_json_str(&j, "note", a->note);
+	mg_json_str(&j, "key_fp", a->key_fp);
+	mg_json_str(&j, "decision", a->approve ? "approve" : "deny");
+	return snap_end(&j, b, start);
+}
+
+static enum mg_err
+snap_run(struct mg_buf *b, const struct mg_req *req,
+    const struct mg_run_state *run, size_t slot, const struct mg_state *st)
+{
+	size_t start = mg_buf_len(b);
+	struct mg_json j;
+
+	snap_begin(&j, b, "run", st->last_wall, st->last_bt);
+	mg_json_str(&j, "uuid", req->uuid);
+	mg_json_int(&j, "slot", (int64_t)slot);
+	mg_json_int(&j, "run", run->run);
+	mg_json_int(&j, "run_ses", run->ses);
+	mg_json_bool(&j, "exited", run->exited);
+	return snap_end(&j, b, start);
+}
+
+static enum mg_err
+snap_request(
+    struct mg_buf *b, const struct mg_req *req, const struct mg_state *st)
+{
+	size_t start = mg_buf_len(b), i;
+	struct mg_json j;
+	enum mg_err r;
+
+	snap_begin(&j, b, "request", req->filed_ms, st->last_bt);
+	snap_fixed(&j, req);
+	snap_live(&j, &req->live);
+	r = snap_end(&j, b, start);
+	for (i = 0; i < req->live.napprovals && r == MG_ERR_OK; i++)
+		r = snap_approval(b, req, &req->live.approvals[i], st->last_bt);
+	for (i = 0; i < MG_RUNS_MAX && r == MG_ERR_OK; i++)
+		if (req->live.runs[i].run != 0)
+			r = snap_run(b, req, &req->live.runs[i], i, st);
+	return r;
+}
+
+/* Oldest first, as they came in. */
+static enum mg_err
+snap_list(struct mg_buf *b, const struct list *l, const struct mg_state *st)
+{
+	const struct mg_req *req;
+	enum mg_err r = MG_ERR_OK;
+
+	for (req = l->last; req != NULL && r == MG_ERR_OK; req = req->prev)
+		r = snap_request(b, req, st);
+	return r;
+}
+
+static enum mg_err
+snap_session(
+    struct mg_buf *b, const struct mg_session *s, const struct mg_state *st)
+{
+	size_t start = mg_buf_len(b);
+	struct mg_json j;
+
+	snap_begin(&j, b, "session-open", s->opened_ms, st->last_bt);
+	mg_json_str(&j, "user", s->user);
+	mg_json_str(&j, "service", s->service);
+	mg_json_str(&j, "tty", s->tty);
+	mg_json_str(&j, "origin", s->origin);
+	mg_json_str(&j, "key_type", s->key_type);
+	mg_json_str(&j, "key_fp", s->key_fp);
+	mg_json_int(&j, "ses", s->ses);
+	mg_json_int(&j, "uid", s->uid);
+	mg_json_bool(&j, "hardware", s->hardware);
+	return snap_end(&j, b, start);
+}
+
+static enum mg_err
+snap_factor(
+    struct mg_buf *b, const struct mg_factor *f, const struct mg_state *st)
+{
+	size_t start = mg_buf_len(b), i;
+	char text[24];
+	struct mg_json j;
+
+	snap_begin(&j, b, "factor", st->last_wall, st->last_bt);
+	mg_json_str(&j, "user", f->user);
+	mg_json_int(&j, "fails", f->fails);
+	mg_json_int(&j, "locked_until_bt", f->locked_until_bt);
+	mg_json_arr(&j, "passed"); /* session, time, ... */
+	for (i = 0; i < MG_FACTOR_SESSIONS; i++) {
+		if (f->passed[i].at_bt == 0)
+			continue;
+		snprintf(text, sizeof(text), "%u", f->passed[i].ses);
+		mg_json_str(&j, NULL, text);
+		snprintf(
+		    text, sizeof(text), "%lld", (long long)f->passed[i].at_bt);
+		mg_json_str(&j, NULL, text);
+	}
+	mg_json_arr_end(&j);
+	return snap_end(&j, b, start);
+}
+
+static enum mg_err
+snap_clock(struct mg_buf *b, const struct mg_state *st)
+{
+	size_t start = mg_buf_len(b);
+	struct mg_json j;
+
+	snap_begin(&j, b, "clock", st->last_wall, st->last_bt);
+	mg_json_str(&j, "boot", st->boot);
+	return snap_end(&j, b, start);
+}
+
+/* The newest session and factor come first in their lists and have to be
+ * added last: from the end, which only an index finds. */
+static enum mg_err
+snap_people(struct mg_buf *b, const struct mg_state *st)
+{
+	const struct mg_session *s;
+	const struct mg_factor *f;
+	size_t n = 0, i, k;
+	enum mg_err r = MG_ERR_OK;
+
+	for (s = st->sessions; s != NULL; s = s->next)
+		n++;
+	for (i = n; i > 0 && r == MG_ERR_OK; i--) {
+		for (s = st->sessions, k = 1; k < i; k++)
+			s = s->next;
+		r = snap_session(b, s, st);
+	}
+	for (n = 0, f = st->factors; f != NULL; f = f->next)
+		n++;
+	for (i = n; i > 0 && r == MG_ERR_OK; i--) {
+		for (f = st->factors, k = 1; k < i; k++)
+			f = f->next;
+		r = snap_factor(b, f, st);
+	}
+	return r;
+}
+
+enum mg_err
+mg_state_save(const struct mg_state *st, struct mg_buf *b)
+{
+	char at[MG_TIME_STR];
+	enum mg_err r;
+
+	if (st->undo != NULL)
+		return MG_ERR_STATE;
+	mg_time_format(st->last_wall, at);
+	/* The past first: a session may be the first use of a key. */
+	if ((r = mg_past_save(st->past, b, at, st->last_bt)) != MG_ERR_OK ||
+	    (r = snap_people(b, st)) != MG_ERR_OK ||
+	    (r = snap_list(b, &st->ended, st)) != MG_ERR_OK ||
+	    (r = snap_list(b, &st->live, st)) != MG_ERR_OK)
+		return r;
+	return snap_clock(b, st);
+}
+
+static enum mg_err
+restore_request(struct apply_ctx *c)
+{
+	enum mg_req_state state =
+	    state_from_word(mg_rec_str(c->rec, "state", ""));
+	struct mg_req_live *live;
+	struct mg_req *req;
+	enum mg_err r;
+
+	if (state == MG_REQ_NONE)
+		return MG_ERR_FORMAT;
+	if ((r = new_request(c, state, &req)) != MG_ERR_OK)
+		return r;
+	live = &req->live;
+	if (mg_rec_str(c->rec, "by", "")[0] != '\0' &&
+	    !keep_member(req, c->rec, "by", &live->ended_by))
+		return MG_ERR_NOMEM;
+	live->why = mg_why_from_word(mg_rec_str(c->rec, "why", ""));
+	live->mfa_done = mg_rec_bool(c->rec, "mfa_done");
+	live->used = (unsigned)mg_rec_int(c->rec, "used", 0);
+	live->granted_ms = mg_rec_int(c->rec, "granted_ms", 0);
+	live->ended_ms = mg_rec_int(c->rec, "ended_ms", 0);
+	live->approve_by_bt = mg_rec_int(c->rec, "approve_by_bt", 0);
+	live->start_by_bt = mg_rec_int(c->rec, "start_by_bt", 0);
+	live->ends_bt = mg_rec_int(c->rec, "ends_bt", 0);
+	return MG_ERR_OK;
+}
+
+static enum mg_err
+restore_decision(struct apply_ctx *c)
+{
+	struct mg_req *req =
+	    mg_state_find(c->st, mg_rec_str(c->rec, "uuid", ""));
+
+	return req == NULL ? MG_ERR_STATE : keep_decision(c, req);
+}
+
+static enum mg_err
+restore_run(struct apply_ctx *c)
+{
+	struct mg_req *req =
+	    mg_state_find(c->st, mg_rec_str(c->rec, "uuid", ""));
+	int64_t slot = mg_rec_int(c->rec, "slot", -1);
+	struct mg_run_state *run;
+
+	if (req == NULL || slot < 0 || slot >= MG_RUNS_MAX ||
+	    req->live.runs[slot].run != 0)
+		return MG_ERR_STATE;
+	run = &req->live.runs[slot];
+	run->run = (uint32_t)mg_rec_int(c->rec, "run", 0);
+	run->ses = (uint32_t)mg_rec_int(c->rec, "run_ses", UINT32_MAX);
+	run->exited = mg_rec_bool(c->rec, "exited");
+	req->live.nruns++;
+	return run->run == 0 ? MG_ERR_FORMAT : MG_ERR_OK;
+}
+
+static enum mg_err
+restore_factor(struct apply_ctx *c)
+{
+	const char *const *passed;
+	struct mg_factor *f;
+	size_t n, i;
+	enum mg_err r;
+
+	r = factor_of(c->st, mg_rec_str(c->rec, "user", ""), &f);
+	if (r != MG_ERR_OK)
+		return r;
+	f->fails = (unsigned)mg_rec_int(c->rec, "fails", 0);
+	f->locked_until_bt = mg_rec_int(c->rec, "locked_until_bt", 0);
+	passed = mg_rec_strv(c->rec, "passed", &n);
+	for (i = 0; i + 1 < n && i / 2 < MG_FACTOR_SESSIONS; i += 2) {
+		f->passed[i / 2].ses = (uint32_t)strtoul(passed[i], NULL, 10);
+		f->passed[i / 2].at_bt = strtoll(passed[i + 1], NULL, 10);
+	}
+	return MG_ERR_OK;
+}
+
+static enum mg_err
+restore_past(struct apply_ctx *c)
+{
+	return mg_past_restore(c->st->past, c->rec);
+}
+
+static enum mg_err
+restore_clock(struct apply_ctx *c)
+{
+	const char *boot = mg_rec_str(c->rec, "boot", "");
+
+	if (strlen(boot) >= sizeof(c->st->boot))
+		return MG_ERR_FORMAT;
+	memcpy(c->st->boot, boot, strlen(boot) + 1);
+	c->st->last_bt = c->bt;
+	c->st->last_wall = c->wall;
+	return MG_ERR_OK;
+}
+
+struct handler {
 	const char *type;
 	enum mg_err (*fn)(struct apply_ctx *c);
-} handlers[] = {
+};
+
+static const struct handler restorers[] = {
+    {"request", restore_request},
+    {"decision", restore_decision},
+    {"run", restore_run},
+    {"session-open", apply_session_open},
+    {"factor", restore_factor},
+    {"clock", restore_clock},
+    {"past-fact", restore_past},
+    {"past-key", restore_past},
+    {"past-grants", restore_past},
+    {"past-full", restore_past},
+    {NULL, NULL},
+};
+
+/* MG_ERR_FORMAT when no handler in v takes it. */
+static enum mg_err
+handle(struct apply_ctx *c, const struct handler *v)
+{
+	const char *type = mg_rec_str(c->rec, "type", "");
+
+	c->bt = mg_rec_int(c->rec, "bt", -1);
+	if (c->bt < 0 || mg_time_parse(mg_rec_str(c->rec, "at", ""), 0,
+			     &c->wall) != MG_ERR_OK)
+		return MG_ERR_FORMAT;
+	for (; v->type != NULL; v++)
+		if (strcmp(v->type, type) == 0)
+			return v->fn(c);
+	return MG_ERR_FORMAT;
+}
+
+enum mg_err
+mg_state_restore(struct mg_state *st, const struct mg_rec *rec)
+{
+	struct apply_ctx c = {.st = st, .rec = rec};
+
+	return handle(&c, restorers);
+}
+
+static const struct handler handlers[] = {
     {"request", apply_request},
     {"refused", apply_refused},
     {"mfa", apply_mfa},
@@ -1012,27 +1412,19 @@ static const struct {
     {"link", apply_nothing},
     {"tick", apply_nothing},
     {"stop", apply_nothing},
+    {"segment", apply_nothing},
+    {"witness", apply_nothing},
+    {"discard", apply_nothing},
+    {NULL, NULL},
 };
 
 enum mg_err
 mg_state_apply(struct mg_state *st, const struct mg_rec *rec)
 {
-	const char *type = mg_rec_str(rec, "type", "");
 	struct apply_ctx c = {.st = st, .rec = rec};
-	enum mg_err r = MG_ERR_FORMAT;
-	size_t i;
+	enum mg_err r;
 
-	c.bt = mg_rec_int(rec, "bt", -1);
-	if (c.bt < 0 ||
-	    mg_time_parse(mg_rec_str(rec, "at", ""), 0, &c.wall) != MG_ERR_OK)
-		return MG_ERR_FORMAT;
-	for (i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {
-		if (strcmp(handlers[i].type, type) != 0)
-			continue;
-		r = handlers[i].fn(&c);
-		break;
-	}
-	if (r == MG_ERR_OK) {
+	if ((r = handle(&c, handlers)) == MG_ERR_OK) {
 		st->last_bt = c.bt;
 		st->last_wall = c.wall;
 	}

@@ -166,6 +166,17 @@ void mg_state_free(struct mg_state *st);
 enum mg_err mg_state_apply(
     struct mg_state *st, const struct mg_rec *rec) MG_MUST_CHECK;
 
+/*
+ * Appends to b the lines (records, each with a newline) that _restore()
+ * makes the same state from. MG_ERR_STATE: something is not committed yet.
+ */
+enum mg_err mg_state_save(
+    const struct mg_state *st, struct mg_buf *b) MG_MUST_CHECK;
+
+/* Applies one such line, to a state that began empty. Commit after each. */
+enum mg_err mg_state_restore(
+    struct mg_state *st, const struct mg_rec *rec) MG_MUST_CHECK;
+
 /* All records so far are durable. */
 void mg_state_commit(struct mg_state *st);
 

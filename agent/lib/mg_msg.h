@@ -94,8 +94,21 @@ enum mg_exit {
 	MG_EXIT_FAILED,	 /* the agent failed; text says how */
 };
 
+/* Flags of log_req and query_req. */
+#define MG_QUERY_FOLLOW 1U /* and what comes, until nobody reads any more */
+#define MG_QUERY_RAW 2U	   /* lines as they are, all those of the request */
+
 /* Whom the hub knows by a key. */
 enum mg_hub_who { MG_HUB_NOBODY, MG_HUB_APPROVER, MG_HUB_HOST };
+
+/* What of a host's ledger the hub is asked for. */
+enum mg_hub_tree_part {
+	MG_HUB_TREE_LIST,	 /* which hosts, one JSON line each */
+	MG_HUB_TREE_CHECKPOINTS, /* the notes that it countersigned */
+	MG_HUB_TREE_LEAVES,	 /* leaf hashes, 32 bytes each */
+	MG_HUB_TREE_ALARMS,	 /* what did not fit, one JSON line each */
+	MG_HUB_TREE_PARTS
+};
 
 /* What the host said of a decision. */
 enum mg_hub_judged { MG_HUB_UNJUDGED, MG_HUB_ACCEPTED, MG_HUB_REFUSED };

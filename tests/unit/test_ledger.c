@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The ledger's files: ledger.c. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -34,6 +35,17 @@ count(void *arg, const struct mg_rec *rec)
 	return fn_says;
 }
 
+static unsigned restored;
+
+static enum mg_err
+count_restored(void *arg, const struct mg_rec *rec)
+{
+	(void)arg;
+	(void)rec;
+	restored++;
+	return MG_ERR_OK;
+}
+
 static int
 setup(void **state)
 {
@@ -50,9 +62,13 @@ setup(void **state)
 static int
 teardown(void **state)
 {
+	struct dirent *de;
+	DIR *d = opendir(dir);
+
 	(void)state;
-	(void)unlinkat(dirfd_, FIRST, 0);
-	(void)unlinkat(dirfd_, "00000000000000000009.jsonl", 0);
+	while (d != NULL && (de = readdir(d)) != NULL)
+		(void)unlinkat(dirfd_, de->d_name, 0);
+	closedir(d);
 	close(dirfd_);
 	return rmdir(dir);
 }
@@ -64,7 +80,8 @@ open_ok(struct mg_ledger_report *rep)
 
 	seen = 0;
 	assert_int_equal(
-	    mg_ledger_open(dirfd_, count, NULL, &l, rep), MG_ERR_OK);
+	    mg_ledger_open(dirfd_, count, count_restored, NULL, &l, rep),
+	    MG_ERR_OK);
 	return l;
 }
 
@@ -132,7 +149,7 @@ try_open(struct mg_ledger_report *rep)
 	enum mg_err r;
 
 	seen = 0;
-	r = mg_ledger_open(dirfd_, count, NULL, &l, rep);
+	r = mg_ledger_open(dirfd_, count, count_restored, NULL, &l, rep);
 	mg_ledger_free(l);
 	return r;
 }
@@ -374,6 +391,264 @@ a_mark_gives_up_only_what_came_after(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* ---- segments and snapshots ---- */
+
+#define STATE_LINE "{\"type\":\"clock\",\"at\":\"x\",\"bt\":1}\n"
+
+/* n lines, a new segment, m lines. */
+static void
+two_segments(unsigned n, unsigned m)
+{
+	struct mg_ledger_report rep;
+	struct mg_ledger *l;
+
+	fill(n);
+	l = open_ok(&rep);
+	assert_int_equal(
+	    mg_ledger_rotate(l, STATE_LINE, strlen(STATE_LINE)), MG_ERR_OK);
+	mg_ledger_free(l);
+	if (m > 0)
+		fill(m);
+}
+
+/* The root over all lines on disk, by hand. */
+static void
+root_by_hand(uint8_t out[MG_MERKLE_HASH])
+{
+	struct mg_sha *sha = mg_sha_new();
+	struct mg_ledger_file *v;
+	uint8_t leaf[MG_MERKLE_HASH];
+	struct mg_merkle t;
+	char path[160], *line = NULL;
+	size_t n, i, cap = 0;
+	ssize_t len;
+	FILE *f;
+
+	mg_merkle_init(&t);
+	assert_int_equal(mg_ledger_list(dirfd_, &v, &n), MG_ERR_OK);
+	for (i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, v[i].name);
+		assert_non_null(f = fopen(path, "r"));
+		while ((len = getline(&line, &cap, f)) > 0) {
+			mg_sha_leaf(sha, line, (size_t)len - 1, leaf);
+			mg_merkle_add(&t, sha, leaf);
+		}
+		fclose(f);
+	}
+	mg_merkle_root(&t, sha, out);
+	free(line);
+	free(v);
+	mg_sha_free(sha);
+}
+
+static void
+check_tree(const struct mg_ledger *l)
+{
+	uint8_t root[MG_MERKLE_HASH], hand[MG_MERKLE_HASH];
+	uint8_t leaves[64][MG_MERKLE_HASH];
+	struct mg_sha *sha = mg_sha_new();
+	struct mg_merkle t;
+	uint64_t at = 0;
+	size_t n, i;
+
+	mg_ledger_root(l, root);
+	root_by_hand(hand);
+	assert_memory_equal(root, hand, sizeof(root));
+	mg_merkle_init(&t); /* and what the file of leaves says */
+	do {
+		assert_int_equal(
+		    mg_ledger_leaves(l, at, leaves, 64, &n), MG_ERR_OK);
+		for (i = 0; i < n; i++)
+			mg_merkle_add(&t, sha, leaves[i]);
+		at += n;
+	} while (n > 0);
+	assert_int_equal(at, mg_ledger_size(l));
+	mg_merkle_root(&t, sha, hand);
+	assert_memory_equal(root, hand, sizeof(root));
+	mg_sha_free(sha);
+}
+
+static void
+a_new_segment_goes_on_where_the_old_one_ended(void **state)
+{
+	struct mg_ledger_report rep;
+	struct mg_ledger *l;
+
+	(void)state;
+	two_segments(100, 7);
+	restored = 0;
+	l = open_ok(&rep);
+	assert_int_equal(rep.records, 108);
+	assert_int_equal(rep.read, 8); /* history is not read */
+	assert_int_equal(seen, 8);
+	assert_int_equal(restored, 1);
+	check_tree(l);
+	put(l, "more");
+	assert_int_equal(mg_ledger_sync(l), MG_ERR_OK);
+	check_tree(l);
+	mg_ledger_free(l);
+}
+
+#define SECOND "00000000000000000101"
+
+static void
+a_snapshot_that_was_changed_is_passed_over(void **state)
+{
+	struct mg_ledger_report rep;
+	struct mg_ledger *l;
+	int fd;
+
+	(void)state;
+	two_segments(100, 7);
+	fd = openat(dirfd_, SECOND ".snapshot", O_WRONLY | O_APPEND);
+	assert_int_equal(write(fd, STATE_LINE, strlen(STATE_LINE)),
+	    (ssize_t)strlen(STATE_LINE));
+	close(fd);
+	restored = 0;
+	l = open_ok(&rep);
+	assert_int_equal(rep.bad_snapshots, 1);
+	assert_int_equal(rep.read, 108);
+	assert_int_equal(restored, 0);
+	check_tree(l);
+	mg_ledger_free(l);
+}
+
+static void
+a_segment_that_never_began_is_removed(void **state)
+{
+	static const char *const traces[] = {"", "{\"seq\":101,\"at\":"};
+	struct mg_ledger_report rep;
+	struct mg_ledger *l;
+	size_t i;
+	int fd;
+
+	(void)state;
+	two_segments(100, 0);
+	for (i = 0; i < 2; i++) {
+		fd = openat(dirfd_, SECOND ".jsonl",
+		    O_WRONLY | O_TRUNC | O_CREAT, 0600);
+		assert_int_equal(write(fd, traces[i], strlen(traces[i])),
+		    (ssize_t)strlen(traces[i]));
+		close(fd);
+		l = open_ok(&rep);
+		assert_int_equal(rep.records, 100);
+		assert_int_equal(
+		    faccessat(dirfd_, SECOND ".jsonl", F_OK, 0), -1);
+		check_tree(l);
+		mg_ledger_free(l);
+	}
+	l = open_ok(&rep); /* and it can begin again */
+	assert_int_equal(
+	    mg_ledger_rotate(l, STATE_LINE, strlen(STATE_LINE)), MG_ERR_OK);
+	check_tree(l);
+	mg_ledger_free(l);
+}
+
+static void
+a_segment_with_another_first_line_is_refused(void **state)
+{
+	struct mg_ledger_report rep;
+	struct mg_ledger *l;
+	char *p;
+	size_t n;
+
+	(void)state;
+	two_segments(100, 7);
+	p = slurp(&n);
+	(void)unlinkat(dirfd_, SECOND ".snapshot", 0);
+	assert_int_equal(renameat(dirfd_, SECOND ".jsonl", dirfd_, "kept"), 0);
+	/* A continuation in the first file, cut in two by hand. */
+	fill(2);
+	free(p);
+	p = slurp(&n);
+	l = NULL;
+	{
+		char *cut = strstr(p, "{\"seq\":101,");
+		int fd = openat(
+		    dirfd_, SECOND ".jsonl", O_WRONLY | O_CREAT | O_EXCL, 0600);
+
+		assert_non_null(cut);
+		assert_true(write(fd, cut, strlen(cut)) > 0);
+		close(fd);
+		spill(p, (size_t)(cut - p));
+	}
+	free(p);
+	assert_int_equal(try_open(&rep), MG_ERR_FORMAT);
+	assert_non_null(strstr(rep.text, "does not begin with its line"));
+	mg_ledger_free(l);
+}
+
+static void
+a_torn_line_at_the_end_of_an_old_segment_is_damage(void **state)
+{
+	struct mg_ledger_report rep;
+	char *p;
+	size_t n;
+
+	(void)state;
+	two_segments(100, 7);
+	(void)unlinkat(dirfd_, SECOND ".snapshot", 0);
+	p = slurp(&n);
+	spill(p, n - 5);
+	free(p);
+	assert_int_equal(try_open(&rep), MG_ERR_FORMAT);
+	assert_string_equal(rep.file, FIRST);
+	assert_int_equal(rep.line, 100);
+}
+
+static void
+leaves_that_were_lost_come_back_from_the_lines(void **state)
+{
+	struct mg_ledger_report rep;
+	struct mg_ledger *l;
+	uint8_t leaf[1][MG_MERKLE_HASH];
+	size_t n;
+	int fd;
+
+	(void)state;
+	two_segments(100, 7);
+	fd = openat(dirfd_, "leaves", O_WRONLY);
+	assert_int_equal(ftruncate(fd, 103 * 32 - 7), 0);
+	l = open_ok(&rep);
+	assert_false(rep.leaves_short);
+	check_tree(l);
+	mg_ledger_free(l);
+	assert_int_equal(ftruncate(fd, 50 * 32), 0);
+	close(fd);
+	l = open_ok(&rep); /* older than the snapshot: said, not guessed */
+	assert_true(rep.leaves_short);
+	assert_int_equal(mg_ledger_leaves(l, 0, leaf, 1, &n), MG_ERR_STATE);
+	mg_ledger_free(l);
+}
+
+static void
+only_the_newest_snapshots_are_kept(void **state)
+{
+	struct mg_ledger_report rep;
+	struct mg_ledger_file *v;
+	struct mg_ledger *l;
+	char name[64];
+	size_t n, i, kept = 0;
+
+	(void)state;
+	for (i = 0; i < 9; i++)
+		two_segments(3, 0);
+	l = open_ok(&rep);
+	assert_int_equal(rep.records, 36);
+	assert_int_equal(rep.read, 1);
+	check_tree(l);
+	mg_ledger_free(l);
+	assert_int_equal(mg_ledger_list(dirfd_, &v, &n), MG_ERR_OK);
+	assert_int_equal(n, 10);
+	for (i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "%020llu.snapshot",
+		    (unsigned long long)v[i].first);
+		kept += faccessat(dirfd_, name, F_OK, 0) == 0;
+	}
+	free(v);
+	assert_int_equal(kept, MG_LEDGER_SNAPSHOTS);
+}
+
 int
 main(void)
 {
@@ -381,6 +656,13 @@ main(void)
 	    T(what_was_synced_is_read_back),
 	    T(what_was_not_synced_is_not_there),
 	    T(a_torn_last_line_is_repaired_and_said),
+	    T(a_new_segment_goes_on_where_the_old_one_ended),
+	    T(a_snapshot_that_was_changed_is_passed_over),
+	    T(a_segment_that_never_began_is_removed),
+	    T(a_segment_with_another_first_line_is_refused),
+	    T(a_torn_line_at_the_end_of_an_old_segment_is_damage),
+	    T(leaves_that_were_lost_come_back_from_the_lines),
+	    T(only_the_newest_snapshots_are_kept),
 	    T(promise10_a_changed_byte_is_found_and_named),
 	    T(lines_removed_doubled_or_swapped_are_found),
 	    T(a_line_that_the_fold_refuses_stops_the_start),

@@ -605,11 +605,127 @@ a_second_factor_is_of_its_session_and_boot(void **state)
 	assert_int_equal(mg_state_passed_bt(st, "alice", 27), 0);
 }
 
+/* The state after being saved and restored; it replaces st. */
+static void
+save_and_restore(struct mg_buf *b)
+{
+	const char *p, *nl, *end;
+	struct mg_rec rec;
+
+	mg_buf_init(b, 1U << 24);
+	assert_int_equal(mg_state_save(st, b), MG_ERR_OK);
+	mg_state_free(st);
+	st = mg_state_new();
+	mg_rec_init(&rec);
+	p = (const char *)mg_buf_ptr(b);
+	for (end = p + mg_buf_len(b); p < end; p = nl + 1) {
+		nl = memchr(p, '\n', (size_t)(end - p));
+		assert_int_equal(
+		    mg_rec_parse(&rec, p, (size_t)(nl - p)), MG_ERR_OK);
+		assert_int_equal(mg_state_restore(st, &rec), MG_ERR_OK);
+		mg_state_commit(st);
+	}
+	mg_rec_fini(&rec);
+}
+
+#define THIRD "7c0e7d1a-93f2-4b7e-8d11-0123456789ab"
+
+static void
+a_state_is_saved_and_restored_whole(void **state)
+{
+	struct mg_buf first, again;
+	struct mg_req *rq;
+
+	(void)state;
+	assert_int_equal(file_request(OTHER, 0), MG_ERR_OK);
+	assert_int_equal(apply("\"type\":\"end\",\"uuid\":\"" OTHER
+			       "\",\"state\":\"denied\",\"why\":\"denied\","
+			       "\"by\":\"bob\""),
+	    MG_ERR_OK);
+	assert_int_equal(file_request(REQ, 3), MG_ERR_OK);
+	assert_int_equal(apply("\"type\":\"mfa\",\"uuid\":\"" REQ
+			       "\",\"user\":\"alice\",\"ses\":5,\"ok\":true"),
+	    MG_ERR_OK);
+	assert_int_equal(apply("\"type\":\"decision\",\"uuid\":\"" REQ
+			       "\",\"approver\":\"bob\",\"decision\":"
+			       "\"approve\",\"note\":\"\\u00fc\","
+			       "\"key_fp\":\"SHA256:x\""),
+	    MG_ERR_OK);
+	bt += 1000;
+	wall += 1000;
+	assert_int_equal(grant(), MG_ERR_OK);
+	assert_int_equal(apply("\"type\":\"run\",\"uuid\":\"" REQ
+			       "\",\"run\":1,\"run_ses\":77"),
+	    MG_ERR_OK);
+	assert_int_equal(file_request(THIRD, 1), MG_ERR_OK);
+	assert_int_equal(apply("\"type\":\"session-open\",\"ses\":9,"
+			       "\"uid\":7001,\"user\":\"alice\",\"tty\":"
+			       "\"pts/1\",\"hardware\":true,\"key_fp\":"
+			       "\"SHA256:k\""),
+	    MG_ERR_OK);
+	assert_int_equal(apply("\"type\":\"session-open\",\"ses\":10,"
+			       "\"uid\":7002,\"user\":\"bob\""),
+	    MG_ERR_OK);
+	assert_int_equal(apply("\"type\":\"mfa\",\"user\":\"mallory\","
+			       "\"ok\":false,\"counts\":true"),
+	    MG_ERR_OK);
+	assert_int_equal(mg_state_save(st, &(struct mg_buf){0}), MG_ERR_STATE);
+	mg_state_commit(st);
+	save_and_restore(&first);
+	save_and_restore(&again);
+	assert_int_equal(mg_buf_len(&first), mg_buf_len(&again));
+	assert_memory_equal(
+	    mg_buf_ptr(&first), mg_buf_ptr(&again), mg_buf_len(&first));
+	mg_buf_fini(&first);
+	mg_buf_fini(&again);
+	rq = req();
+	assert_non_null(rq);
+	assert_int_equal(rq->live.state, MG_REQ_GRANTED);
+	assert_true(rq->live.mfa_done);
+	assert_int_equal(rq->live.napprovals, 1);
+	assert_string_equal(rq->live.approvals[0].note, "\xc3\xbc");
+	assert_int_equal(
+	    rq->live.granted_ms - rq->live.approvals[0].at_ms, 1000);
+	assert_int_equal(rq->live.ends_bt, bt + 1800000);
+	assert_int_equal(rq->live.granted_ms - rq->filed_ms, 1000);
+	assert_int_equal(rq->live.nruns, 1);
+	assert_int_equal(rq->live.used, 1);
+	assert_int_equal(mg_state_live_count(st), 2);
+	assert_string_equal(mg_state_live(st)->uuid, THIRD); /* newest first */
+	assert_string_equal(mg_state_ended(st)->live.ended_by, "bob");
+	assert_true(mg_state_session(st, 9)->hardware);
+	assert_int_equal(mg_state_sessions(st)->ses, 10);
+	assert_int_equal(mg_state_factor(st, "mallory")->fails, 1);
+	assert_int_equal(mg_state_passed_bt(st, "alice", 5), bt - 1000);
+	assert_int_equal(fact("alice")->did, 1);
+	assert_int_equal(fact("bob")->approved, 1);
+	assert_int_equal(count(0), 1);
+	assert_int_equal(
+	    mg_past_key(mg_state_past(st), "alice", "SHA256:k", false)
+		->since_ms,
+	    rq->live.granted_ms);
+	/* and life goes on, over a reboot as well */
+	bt = 5000;
+	wall += 60000;
+	assert_int_equal(
+	    apply("\"type\":\"start\",\"boot\":\"" BOOT_B "\""), MG_ERR_OK);
+	assert_int_equal(req()->live.ends_bt, 5000 + 1800000 - 60000);
+	assert_int_equal(
+	    apply("\"type\":\"exit\",\"uuid\":\"" REQ "\",\"run\":1"),
+	    MG_ERR_OK);
+	assert_int_equal(
+	    apply("\"type\":\"empty\",\"uuid\":\"" REQ "\",\"run\":1"),
+	    MG_ERR_OK);
+	assert_int_equal(end("used", "used"), MG_ERR_OK);
+	mg_state_commit(st);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    T(only_the_transitions_of_the_design_exist),
+	    T(a_state_is_saved_and_restored_whole),
 	    T(records_out_of_place_are_refused_and_change_nothing),
 	    T(a_grant_cannot_be_used_more_often_than_it_says),
 	    T(a_rollback_undoes_what_did_not_become_durable),

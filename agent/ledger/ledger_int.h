@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef LEDGER_INT_H
+#define LEDGER_INT_H
+
+#include <sys/types.h>
+
+#include "ledger.h"
+
+/* What the files of the ledger share:
+ *
+ *	ledger.c	the batch, making it durable, new segments
+ *	ledger_load.c	reading at start-up
+ *	ledger_file.c	names and files
+ */
+
+struct mg_ledger {
+	int dirfd;
+	int fd; /* of the segment that is written */
+	int leaves_fd;
+	char name[MG_LEDGER_NAME];
+	uint64_t first;	  /* line of the segment that is written */
+	uint64_t seq;	  /* of the last line in the batch or file */
+	uint64_t synced;  /* of the last durable line */
+	off_t size;	  /* of the durable part of the file */
+	int64_t began_ms; /* wall clock of the segment's first line */
+	char prev[MG_LEDGER_HASH_HEX];
+	char synced_prev[MG_LEDGER_HASH_HEX];
+	struct mg_merkle tree; /* over the durable lines */
+	struct mg_sha *sha;
+	struct mg_buf batch;
+	size_t line_start;
+	bool dead;
+	bool leaves_short; /* the file of leaves lacks some */
+};
+
+/* Of a segment or snapshot; suffix ".jsonl", ".snapshot", ... */
+void mg_ledger_name(
+    uint64_t first, const char *suffix, char out[MG_LEDGER_NAME]);
+/* The first line in a name with that suffix, or 0. */
+uint64_t mg_ledger_name_first(const char *name, const char *suffix);
+
+/* Opens a file of the ledger to append, or with other flags; private. */
+enum mg_err mg_ledger_open_at(
+    int dirfd, const char *name, int flags, int *fdp) MG_MUST_CHECK;
+
+/* Reads from the newest good snapshot on; opens the last segment. */
+enum mg_err mg_ledger_load(struct mg_ledger *l, mg_ledger_fn fn,
+    mg_ledger_fn restore, void *arg,
+    struct mg_ledger_report *rep) MG_MUST_CHECK;
+
+/* SHA-256 of a line, in hex. */
+void mg_ledger_hash(struct mg_sha *sha, const char *line, size_t n,
+    char out[MG_LEDGER_HASH_HEX]);
+
+/* Takes the leaves of whole lines at p into the tree and the file. */
+enum mg_err mg_ledger_grow(
+    struct mg_ledger *l, const char *p, size_t n) MG_MUST_CHECK;
+
+#endif
