@@ -211,6 +211,14 @@ PAMTESTS += $(B)/pam/pam_odd.so
 check-pam: $(PAMTESTS) $(MODULES) $(B)/mg-auth $(B)/modelgate-enroll ## the PAM modules and mg-auth alone
 	$(Q)B=$(B) prove --merge tests/pam/*.bats
 
+# What tests/system/swap.bats attacks with.
+ATTACKS := $(patsubst tests/attack/%.c,$(B)/attack/%,$(wildcard tests/attack/*.c))
+$(ATTACKS): $(B)/attack/%: $(B)/o/tests/attack/%.o
+	$(say) LINK $@
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $^
+.PHONY: attack
+attack: $(ATTACKS)
+
 # Every decoder's fuzz target, linked with the real objects.
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 $(FUZZERS): $(B)/fuzz/%: $(B)/o/tests/fuzz/%.o $(LIBHUB) $(LIBVER) $(monitor)
@@ -261,7 +269,7 @@ check: ## as root: install what is needed, build, run every test
 	scripts/install-deps
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) check-all
 	$(Q)chown -R --reference=Makefile build
-check-all: all $(UNIT) $(PAMTESTS) fuzz-build
+check-all: all $(UNIT) $(PAMTESTS) $(ATTACKS) fuzz-build
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) prove --merge --timer -j$(JOBS) -e '' $(UNIT) scripts/lint tests/fuzz/replay $(SYSTEM)
 test: all $(UNIT) fuzz-build ## without root: unit tests, lint, corpora
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) prove --merge --timer -j$(JOBS) -e '' $(UNIT) scripts/lint tests/fuzz/replay
