@@ -146,6 +146,7 @@ $(eval $(call binary,modelgate-hub,agent/hub/hub.c $(wildcard agent/hub/hub_*.c)
 $(eval $(call binary,mg-hub-conn,agent/hub/conn.c $(wildcard agent/hub/conn_*.c),$(sys),-lssh -lcrypto -lseccomp))
 $(eval $(call binary,modelgate,agent/cli/main.c $(wildcard agent/cli/cmd_*.c),$(lib),,$(STATIC)))
 $(eval $(call binary,modelgate-policy,$(wildcard agent/cli/policy/*.c),$(LIBPOL) $(lib),-linih -lcrypto))
+$(eval $(call binary,modelgate-doctor,$(wildcard agent/cli/doctor/*.c),$(LIBPOL) $(lib),-linih -lcrypto -laudit))
 $(eval $(call binary,modelgate-enroll,$(wildcard agent/cli/enroll/*.c),$(lib),-lqrencode))
 $(eval $(call binary,modelgate-artifact,$(wildcard agent/cli/artifact/*.c),$(LIBVER) $(lib),-ljansson -lcrypto -lpthread -lm))
 
@@ -291,7 +292,7 @@ INST_OPS     := $(wildcard scripts/ops/[a-z]*[!0-9])
 INST_NOTIFY  := $(wildcard config/notify/*)
 INST_MAN     := $(sort $(foreach d,agent agent/* agent/*/* pam_module scripts/ops,\
 	$(wildcard $(d)/*.[1578])))
-INST_UNITS   := $(wildcard config/systemd/*.service)
+INST_UNITS   := $(wildcard config/systemd/*.service config/systemd/*.timer)
 # Written only where there is none yet: the site's from then on.
 INST_CONF    := $(wildcard config/*.ini)
 INST_EXAMPLE := $(wildcard config/*.ini config/policy.d/* config/operations.d/* \

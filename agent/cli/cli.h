@@ -31,7 +31,6 @@ int mg_cmd_cancel(int argc, char **argv);
 int mg_cmd_revoke(int argc, char **argv);
 int mg_cmd_why(int argc, char **argv);
 int mg_cmd_log(int argc, char **argv);
-int mg_cmd_doctor(int argc, char **argv);
 int mg_cmd_approve(int argc, char **argv);
 int mg_cmd_deny(int argc, char **argv);
 int mg_cmd_show(int argc, char **argv);

@@ -67,7 +67,7 @@ static const struct command {
     {"artifact", NULL, "modelgate-artifact",
 	"artifact digest|verify|sign [--help]",
 	"digests and signatures of model folders"},
-    {"doctor", mg_cmd_doctor, NULL, "doctor [--json]",
+    {"doctor", NULL, "modelgate-doctor", "doctor [--json] [--record]",
 	"is this host really enforcing?"},
 };
 

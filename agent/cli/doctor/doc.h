@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef DOC_H
+#define DOC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "mg_buf.h"
+#include "mg_json.h"
+
+/*
+ * modelgate doctor: is this host really enforcing? Files:
+ *
+ *	main.c		options, the list of checks, what is printed
+ *	doc_agent.c	the agent, as it answers; audit, hub, clock
+ *	doc_pam.c	the PAM stacks and who uses them
+ *	doc_files.c	owners and modes of what decides
+ *	doc_reach.c	other ways to the serving users and the models
+ *	doc_record.c	what changed since the last time, for audit
+ */
+
+enum doc_result { DOC_BAD = 0, DOC_WARN, DOC_GOOD };
+
+#define DOC_NAME_MAX 64
+#define DOC_FAILING_MAX 64
+
+struct doc {
+	bool json;
+	unsigned bad, warn;
+	struct mg_buf out;
+	struct mg_json j;
+	char failing[DOC_FAILING_MAX][DOC_NAME_MAX]; /* names of what is bad */
+	size_t nfailing;
+};
+
+/* One line: what was looked at, what was found, how to mend it. */
+void doc_say(struct doc *d, enum doc_result r, const char *name,
+    const char *fix, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+
+void doc_agent(struct doc *d);
+void doc_pam(struct doc *d);
+void doc_files(struct doc *d);
+void doc_reach(struct doc *d);
+
+/*
+ * Compares with the last time (MG_DOC_STATE) and writes one audit record
+ * for each check that began or ceased to fail. False, with a message on
+ * standard error, when it could not.
+ */
+#define MG_DOC_STATE "/var/lib/modelgate/doctor"
+bool doc_record(const struct doc *d);
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: ISC */
+/* The agent, as it answers; kernel audit, the hub, the clock. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/timex.h>
+#include <unistd.h>
+
+#include "doc.h"
+#include "mg_client.h"
+#include "mg_msg.h"
+#include "mg_rec.h"
+
+#define CONNECT_MS 5000
+#define ANSWER_MS 10000
+
+static enum mg_err
+read_info(struct mg_chan *ch, struct mg_rec *rec)
+{
+	struct mg_info_req q = {0};
+	struct mg_item item;
+	struct mg_frame f;
+	enum mg_err r;
+
+	memset(&f, 0, sizeof(f));
+	if ((r = mg_chan_send(ch, 1, MG_MSG_INFO_REQ, &q)) != MG_ERR_OK ||
+	    (r = mg_chan_wait(ch, ANSWER_MS, &f)) != MG_ERR_OK)
+		return r;
+	if (f.op != MG_MSG_ITEM)
+		return MG_ERR_PERM; /* it refused */
+	if ((r = mg_frame_decode(&f, &item, sizeof(item))) != MG_ERR_OK)
+		return r;
+	return mg_rec_parse(rec, item.json, strlen(item.json));
+}
+
+static void
+say_hub(struct doc *d, const struct mg_rec *rec)
+{
+	const char *link = mg_rec_str(rec, "link", "");
+	const char *outage = mg_rec_str(rec, "outage", "");
+
+	if (mg_rec_str(rec, "hub", "")[0] == '\0')
+		doc_say(d, DOC_WARN, "hub",
+		    "[hub] in /etc/modelgate/agent.ini; without one nobody "
+		    "can approve",
+		    "none is configured");
+	else if (outage[0] != '\0')
+		doc_say(d, DOC_BAD, "hub",
+		    "start the hub, or look at the network between", "%s",
+		    outage);
+	else
+		doc_say(d, strncmp(link, "not ", 4) == 0 ? DOC_WARN : DOC_GOOD,
+		    "hub", "ssh to the hub by hand; compare its host key", "%s",
+		    link);
+}
+
+static void
+say_info(struct doc *d, const struct mg_rec *rec)
+{
+	bool audit = mg_rec_bool(rec, "audit");
+	bool required = mg_rec_bool(rec, "audit_required");
+	bool ledger = mg_rec_bool(rec, "ledger");
+	bool cgroup = strcmp(mg_rec_str(rec, "cgroup", ""), "none") != 0;
+
+	doc_say(d, DOC_GOOD, "agent", "", "answers as %s, policy %.19s...",
+	    mg_rec_str(rec, "host", "?"), mg_rec_str(rec, "policy", "?"));
+	doc_say(d, audit ? DOC_GOOD : DOC_BAD, "audit",
+	    "auditctl -e 1, and start auditd",
+	    audit ? "the kernel records" : "the kernel does not record");
+	doc_say(d, required ? DOC_GOOD : DOC_WARN, "audit mode",
+	    "[audit] mode = required in /etc/modelgate/agent.ini",
+	    required ? "no record, no action"
+		     : "operations run even when nothing records them");
+	doc_say(d, ledger ? DOC_GOOD : DOC_BAD, "ledger",
+	    "look at the disk below /var/lib/modelgate",
+	    ledger ? "can be written" : "cannot be written");
+	doc_say(d, cgroup ? DOC_GOOD : DOC_WARN, "cgroup",
+	    "mount cgroup v2: processes of a run are then ended as one",
+	    cgroup ? "runs are in groups of their own"
+		   : "no cgroup v2: runs are followed by process tree and "
+		     "audit session");
+	say_hub(d, rec);
+}
+
+/* What the kernel knows of the clock's discipline, adjtimex(2). */
+static void
+say_clock(struct doc *d)
+{
+	struct timex t = {.modes = 0};
+	int state = adjtimex(&t);
+
+	if (state == -1 || state == TIME_ERROR || (t.status & STA_UNSYNC) != 0)
+		doc_say(d, DOC_WARN, "clock", "run an NTP client",
+		    "not synchronised: times in records and signed texts are "
+		    "this host's own word");
+	else
+		doc_say(d, DOC_GOOD, "clock", "", "synchronised");
+}
+
+void
+doc_agent(struct doc *d)
+{
+	struct mg_chan *ch;
+	struct mg_rec rec;
+	enum mg_err r;
+
+	mg_rec_init(&rec);
+	r = mg_client_connect(MG_CLIENT_SOCKET, CONNECT_MS, &ch);
+	if (r == MG_ERR_OK) {
+		r = read_info(ch, &rec);
+		mg_chan_free(ch);
+	}
+	if (r == MG_ERR_OK)
+		say_info(d, &rec);
+	else
+		doc_say(d, DOC_BAD, "agent",
+		    "systemctl start modelgated; modelgated -n shows what is "
+		    "wrong with its files",
+		    "it does not answer at %s: %s", MG_CLIENT_SOCKET,
+		    mg_err_str(r));
+	mg_rec_fini(&rec);
+	say_clock(d);
+}
