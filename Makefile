@@ -146,7 +146,7 @@ $(eval $(call binary,modelgate-hub,agent/hub/hub.c $(wildcard agent/hub/hub_*.c)
 $(eval $(call binary,mg-hub-conn,agent/hub/conn.c $(wildcard agent/hub/conn_*.c),$(sys),-lssh -lcrypto -lseccomp))
 $(eval $(call binary,modelgate,agent/cli/main.c $(wildcard agent/cli/cmd_*.c),$(lib),,$(STATIC)))
 $(eval $(call binary,modelgate-policy,$(wildcard agent/cli/policy/*.c),$(LIBPOL) $(lib),-linih -lcrypto))
-$(eval $(call binary,modelgate-doctor,$(wildcard agent/cli/doctor/*.c),$(LIBPOL) $(lib),-linih -lcrypto -laudit))
+$(eval $(call binary,modelgate-doctor,$(wildcard agent/cli/doctor/*.c),$(LIBPOL) $(sys),-linih -lcrypto -laudit))
 $(eval $(call binary,modelgate-enroll,$(wildcard agent/cli/enroll/*.c),$(lib),-lqrencode))
 $(eval $(call binary,modelgate-artifact,$(wildcard agent/cli/artifact/*.c),$(LIBVER) $(lib),-ljansson -lcrypto -lpthread -lm))
 

@@ -3,6 +3,7 @@
 #define DOC_H
 
 #include <stdbool.h>
+#include <pwd.h>
 #include <stddef.h>
 
 #include "mg_buf.h"
@@ -16,6 +17,7 @@
  *	doc_pam.c	the PAM stacks and who uses them
  *	doc_files.c	owners and modes of what decides
  *	doc_reach.c	other ways to the serving users and the models
+ *	doc_run.c	what other programs and the user database say
  *	doc_record.c	what changed since the last time, for audit
  */
 
@@ -37,6 +39,20 @@ struct doc {
 void doc_say(struct doc *d, enum doc_result r, const char *name,
     const char *fix, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
+
+/*
+ * Runs argv (an absolute path first) with a clean environment; fn sees each
+ * line of its output. False when it could not be run or failed.
+ */
+typedef void (*doc_line_fn)(void *arg, const char *line);
+bool doc_output(const char *const *argv, doc_line_fn fn, void *arg);
+
+/* A user from NSS; pw points into text. False: there is none. */
+struct doc_user {
+	struct passwd pw;
+	char text[4096];
+};
+bool doc_user(const char *name, struct doc_user *u);
 
 void doc_agent(struct doc *d);
 void doc_pam(struct doc *d);

@@ -16,11 +16,11 @@
 static bool
 is_hub_key(const char *path, const struct stat *st)
 {
-	const struct passwd *pw = getpwnam("_mg-hub");
+	struct doc_user hub;
 
 	return strncmp(path, MG_CONFDIR "/hub_host_key",
 		   strlen(MG_CONFDIR "/hub_host_key")) == 0 &&
-	       pw != NULL && st->st_uid == pw->pw_uid &&
+	       doc_user("_mg-hub", &hub) && st->st_uid == hub.pw.pw_uid &&
 	       (st->st_mode & 022) == 0;
 }
 

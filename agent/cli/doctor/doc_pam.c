@@ -260,28 +260,28 @@ check_module(struct doc *d)
 	    MODULE " is not installed: the stacks refuse everybody");
 }
 
+static void
+sshd_line(void *arg, const char *line)
+{
+	int *use_pam = arg;
+
+	if (strncmp(line, "usepam ", 7) == 0)
+		*use_pam = strcmp(line, "usepam yes\n") == 0;
+}
+
 /* sshd asks PAM only when it is told to. */
 static void
 check_sshd(struct doc *d)
 {
-	char line[512];
-	bool known = false, on = false;
-	FILE *f;
+	static const char *const argv[] = {"/usr/sbin/sshd", "-T", NULL};
+	int use_pam = -1;
 
-	if (getuid() != 0 || access("/usr/sbin/sshd", X_OK) != 0 ||
-	    (f = popen("exec /usr/sbin/sshd -T 2>/dev/null", "re")) == NULL)
+	if (getuid() != 0 || access(argv[0], X_OK) != 0 ||
+	    !doc_output(argv, sshd_line, &use_pam) || use_pam == -1)
 		return;
-	while (fgets(line, sizeof(line), f) != NULL) {
-		if (strncmp(line, "usepam ", 7) != 0)
-			continue;
-		known = true;
-		on = strcmp(line, "usepam yes\n") == 0;
-	}
-	(void)pclose(f);
-	if (known)
-		doc_say(d, on ? DOC_GOOD : DOC_BAD, "sshd",
-		    "UsePAM yes in /etc/ssh/sshd_config",
-		    on ? "asks PAM" : "does not ask PAM: UsePAM is no");
+	doc_say(d, use_pam ? DOC_GOOD : DOC_BAD, "sshd",
+	    "UsePAM yes in /etc/ssh/sshd_config",
+	    use_pam ? "asks PAM" : "does not ask PAM: UsePAM is no");
 }
 
 void

@@ -40,7 +40,7 @@ struct targets {
 static void
 add_user(struct targets *t, const char *name)
 {
-	const struct passwd *pw;
+	struct doc_user u;
 	size_t i;
 
 	if (name == NULL || t->nusers == TARGETS_MAX)
@@ -48,10 +48,10 @@ add_user(struct targets *t, const char *name)
 	for (i = 0; i < t->nusers; i++)
 		if (strcmp(t->user[i], name) == 0)
 			return;
-	if ((pw = getpwnam(name)) == NULL || pw->pw_uid == 0)
+	if (!doc_user(name, &u) || u.pw.pw_uid == 0)
 		return;
 	snprintf(t->user[t->nusers], sizeof(t->user[0]), "%s", name);
-	t->uid[t->nusers++] = pw->pw_uid;
+	t->uid[t->nusers++] = u.pw.pw_uid;
 }
 
 /* "/srv/models/{model}/{version}": what stands in front of the names. */
@@ -117,15 +117,15 @@ read_policy(struct doc *d, struct targets *t)
 static void
 check_login(struct doc *d, const char *user)
 {
-	const struct passwd *pw = getpwnam(user);
 	const struct spwd *sp = getspnam(user);
+	struct doc_user u;
 	char path[512];
 	struct stat st;
 	unsigned i;
 
-	for (i = 0; pw != NULL && i < 2; i++) {
+	for (i = 0; doc_user(user, &u) && i < 2; i++) {
 		snprintf(path, sizeof(path), "%s/.ssh/authorized_keys%s",
-		    pw->pw_dir, i == 0 ? "" : "2");
+		    u.pw.pw_dir, i == 0 ? "" : "2");
 		if (stat(path, &st) == 0 && st.st_size > 0) {
 			doc_say(d, DOC_BAD, "login",
 			    "remove it: operations start as this user without "
@@ -191,12 +191,16 @@ look_setid(const char *path, const struct stat *st, int what, struct FTW *at)
 	return 0;
 }
 
-/* A set-user-id program of a serving user is that user, to everybody. */
+/*
+ * A set-user-id program of a serving user is that user, to everybody. Looked
+ * for where people and serving users can write; who can write elsewhere is
+ * root already.
+ */
 static void
 check_setid(struct doc *d, const struct targets *t)
 {
-	static const char *const where[] = {
-	    "/usr", "/opt", "/srv", "/home", "/var/lib", "/tmp", "/var/tmp"};
+	static const char *const where[] = {"/tmp", "/var/tmp", "/dev/shm",
+	    "/srv", "/home", "/opt", "/usr/local", "/var/lib"};
 	size_t i;
 
 	memset(&walk, 0, sizeof(walk));
@@ -319,31 +323,39 @@ check_tree(struct doc *d, const struct targets *t, const char *tree)
 
 /* ---- sudo, and what the kernel records ---- */
 
-static bool
-output_has(const char *command, const char *needle)
-{
-	char line[4096];
-	bool found = false;
-	FILE *f;
+struct search {
+	const char *needle;
+	bool found;
+};
 
-	if ((f = popen(command, "re")) == NULL)
-		return false;
-	while (fgets(line, sizeof(line), f) != NULL)
-		found = found || strstr(line, needle) != NULL;
-	(void)pclose(f);
-	return found;
+static void
+search_line(void *arg, const char *line)
+{
+	struct search *s = arg;
+
+	s->found = s->found || strstr(line, s->needle) != NULL;
+}
+
+static bool
+output_has(const char *const *argv, const char *needle)
+{
+	struct search s = {.needle = needle};
+
+	(void)doc_output(argv, search_line, &s);
+	return s.found;
 }
 
 /* sudo's own rules come on top of modelgate's; these take it away. */
 static void
 check_sudoers(struct doc *d)
 {
+	static const char *const argv[] = {
+	    "/usr/bin/cvtsudoers", "-e", "-f", "sudoers", "/etc/sudoers", NULL};
+
 	if (getuid() != 0 || access("/etc/sudoers", F_OK) != 0 ||
 	    access("/usr/bin/cvtsudoers", X_OK) != 0)
 		return;
-	if (output_has("exec /usr/bin/cvtsudoers -e -f sudoers /etc/sudoers "
-		       "2>/dev/null",
-		"!pam_acct_mgmt"))
+	if (output_has(argv, "!pam_acct_mgmt"))
 		doc_say(d, DOC_BAD, "sudoers", "remove !pam_acct_mgmt",
 		    "sudo does not ask PAM whether it may");
 	else
@@ -354,9 +366,11 @@ check_sudoers(struct doc *d)
 static void
 check_audit_rules(struct doc *d)
 {
+	static const char *const argv[] = {"/usr/sbin/auditctl", "-l", NULL};
+
 	if (getuid() != 0 || access("/usr/sbin/auditctl", X_OK) != 0)
 		return;
-	if (output_has("exec /usr/sbin/auditctl -l 2>/dev/null", "modelgate"))
+	if (output_has(argv, "modelgate"))
 		doc_say(d, DOC_GOOD, "audit rules", "",
 		    "the kernel watches what decides (ausearch -k modelgate)");
 	else
