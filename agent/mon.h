@@ -303,6 +303,8 @@ void mon_refuse(
     struct mon *m, struct mon_client *c, const struct mon_refusal *ref);
 /* The body of the signed text; false when it cannot be rendered. */
 bool mon_req_body(struct mon *m, const struct mg_req *req, struct mg_buf *b);
+/* The two digits that the requester is shown, and nobody else; "": none. */
+void mon_req_number(const struct mon *m, const struct mg_req *req, char out[3]);
 /* need and agreed lists of a pending message; storage in s. */
 struct mon_need {
 	const char *need[48];
@@ -318,6 +320,14 @@ void mon_req_need(struct mon *m, const struct mg_req *req, struct mon_need *s);
 const char *mon_req_flaw(
     struct mon *m, const struct mg_req *req, const char *name, bool deny);
 
+#define MON_TRIERS_MAX 16 /* per request */
+
+/* Signatures of one approver over a wrong text, where a number is asked. */
+struct mon_try {
+	char approver[97];
+	unsigned n;
+};
+
 /* The monitor's side of a live request (req->runtime). */
 struct mon_req_rt {
 	struct mg_timer timer;
@@ -327,6 +337,7 @@ struct mon_req_rt {
 	bool granting;	      /* a grant record is being committed */
 	unsigned verifying;   /* signatures being checked */
 	unsigned rejected;    /* decisions refused, on record */
+	struct mon_try tries[MON_TRIERS_MAX]; /* at the number */
 };
 struct mon_req_rt *mon_req_rt(struct mg_req *req);
 
@@ -443,6 +454,7 @@ struct mon {
 	char boot[37];
 	char host_key_fp[64];
 	struct mg_buf host_key; /* private, OpenSSH PEM */
+	uint8_t number_key[32]; /* makes the numbers that approvers type */
 	int64_t started_ms;
 	bool stopping;
 

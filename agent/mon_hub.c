@@ -12,6 +12,9 @@
  *    requester, has not decided before, holds a role that is asked), is it
  *    on record; then it counts.
  * 4. What a hub can make us write down is bounded per request.
+ * 5. Where approvers sign the number that the requester's terminal shows,
+ *    neither they nor the hub are told it, and who signs a few wrong ones
+ *    is not heard any more: there are only a hundred.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +32,7 @@
 #define WAITING_MAX 256	    /* for their turn */
 #define REJECTED_RECORDS 16 /* per request */
 #define SUMMARY_MAX 512
+#define NUMBER_TRIES 3 /* per approver and request */
 
 struct mon_link {
 	struct mon *m;
@@ -502,6 +506,64 @@ people_known(void *arg)
 		record_decision(g, req);
 }
 
+static bool
+asks_number(const struct judge *g, const struct mg_req *req)
+{
+	return req->confirm && strcmp(g->decision, "approve") == 0;
+}
+
+/* The place where this approver's tries are counted; NULL: there is none
+ * left. */
+static struct mon_try *
+tries_of(struct mg_req *req, const char *approver)
+{
+	struct mon_req_rt *rt = mon_req_rt(req);
+	size_t i;
+
+	for (i = 0; i < MON_TRIERS_MAX; i++) {
+		struct mon_try *t = &rt->tries[i];
+
+		if (t->approver[0] == '\0')
+			snprintf(
+			    t->approver, sizeof(t->approver), "%s", approver);
+		if (strcmp(t->approver, approver) == 0)
+			return t;
+	}
+	return NULL;
+}
+
+/* Rule 5 */
+static bool
+may_try(const struct judge *g, struct mg_req *req)
+{
+	const struct mon_try *t;
+
+	if (!asks_number(g, req))
+		return true;
+	t = tries_of(req, g->approver);
+	return t != NULL && t->n < NUMBER_TRIES;
+}
+
+static void
+reject_signature(struct judge *g, struct mg_req *req)
+{
+	char text[400];
+	struct mon_try *t;
+
+	snprintf(text, sizeof(text), "%s",
+	    g->why[0] != '\0' ? g->why : "the signature does not verify");
+	if (asks_number(g, req)) {
+		if ((t = tries_of(req, g->approver)) != NULL)
+			t->n++;
+		snprintf(text, sizeof(text),
+		    "%s; was it the number that the requester's terminal "
+		    "shows?",
+		    g->why[0] != '\0' ? g->why
+				      : "the signature does not verify");
+	}
+	judge_reject(g, "bad-signature", text);
+}
+
 static void
 both_judged(struct judge *g)
 {
@@ -517,9 +579,7 @@ both_judged(struct judge *g)
 		return;
 	}
 	if (!g->strict_ok || !g->stock_ok) { /* Rule 2 */
-		judge_reject(g, "bad-signature",
-		    g->why[0] != '\0' ? g->why
-				      : "the signature does not verify");
+		reject_signature(g, req);
 		return;
 	}
 	names[0] = g->approver;
@@ -691,15 +751,27 @@ judge_new(struct mon *m, struct mg_req *req, const struct mg_hub_decision *d)
 static bool
 render(struct judge *g, struct mg_req *req)
 {
-	struct mg_buf body;
+	struct mg_buf body, text;
+	char number[3];
 	bool ok;
 
 	mg_buf_init(&body, MG_TEXT_BODY_MAX);
+	mg_buf_init(&text, MG_TEXT_MAX);
 	ok = mon_req_body(g->m, req, &body) &&
-	     mg_text_put(&g->text, g->decision, g->approver, g->note,
+	     mg_text_put(&text, g->decision, g->approver, g->note,
 		 (const char *)mg_buf_ptr(&body),
 		 mg_buf_len(&body)) == MG_ERR_OK;
+	if (ok && asks_number(g, req)) {
+		mon_req_number(g->m, req, number);
+		ok = mg_text_put_number(&g->text,
+			 (const char *)mg_buf_ptr(&text), mg_buf_len(&text),
+			 number) == MG_ERR_OK;
+	} else if (ok) {
+		ok = mg_buf_put(&g->text, mg_buf_ptr(&text),
+			 mg_buf_len(&text)) == MG_ERR_OK;
+	}
 	mg_buf_fini(&body);
+	mg_buf_fini(&text);
 	return ok;
 }
 
@@ -732,6 +804,9 @@ judge_start(struct judge *g)
 	g->m->link->verifying++;
 	if (req == NULL || req->live.state != MG_REQ_PENDING)
 		judge_reject(g, "wrong-state", "the request has ended");
+	else if (!may_try(g, req))
+		judge_reject(g, "wrong-number",
+		    "too many wrong numbers: somebody else has to agree");
 	else if (!render(g, req))
 		judge_reject(g, "internal", "the text cannot be rendered");
 	else if (!start_verifiers(g))

@@ -179,8 +179,11 @@ put_approvals(struct mon *m, struct mg_json *j, const struct mg_req *req)
 }
 
 static void
-put_row(struct mon *m, struct mg_json *j, const struct mg_req *req)
+put_row(struct ask *a, struct mg_json *j, const struct mg_req *req)
 {
+	struct mon *m = a->m;
+	char number[3];
+
 	mg_json_obj(j, NULL);
 	mg_json_str(j, "id", req->code);
 	mg_json_str(j, "uuid", req->uuid);
@@ -205,6 +208,9 @@ put_row(struct mon *m, struct mg_json *j, const struct mg_req *req)
 	mg_json_str(j, "remedy", req->remedy);
 	mg_json_bool(j, "mfa", req->mfa);
 	mg_json_bool(j, "mfa_done", req->live.mfa_done);
+	mon_req_number(m, req, number);
+	if (is_own(a, req) && number[0] != '\0')
+		mg_json_str(j, "number", number);
 	put_times(j, req);
 	mg_json_int(j, "uses", req->uses);
 	mg_json_int(j, "used", req->live.used);
@@ -231,7 +237,7 @@ send_row(struct ask *a, const struct mg_req *req)
 
 	mg_buf_init(&b, 16384);
 	mg_json_begin(&j, &b);
-	put_row(a->m, &j, req);
+	put_row(a, &j, req);
 	send_item(a, &b, &j);
 	mg_buf_fini(&b);
 }

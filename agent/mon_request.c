@@ -16,6 +16,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -1117,6 +1119,7 @@ tell_pending(struct mon_job *job, const char *note)
 	    .note = note};
 	struct mon_need *s;
 	int64_t left = req->live.approve_by_bt - mg_time_boot_ms();
+	char number[3];
 
 	if (job->client == NULL)
 		return;
@@ -1127,7 +1130,10 @@ tell_pending(struct mon_job *job, const char *note)
 	msg.need_n = s->nneed;
 	memcpy(msg.agreed, s->agreed, sizeof(s->agreed));
 	msg.agreed_n = s->nagreed;
+	msg.how = s->how;
 	msg.left_ms = left > 0 ? (uint64_t)left : 0;
+	mon_req_number(job->m, req, number);
+	msg.number = number;
 	mon_reply(job->client, MG_MSG_PENDING, &msg);
 	free(s);
 }
@@ -1570,19 +1576,6 @@ mon_req_end(struct mon *m, struct mg_req *req, enum mg_req_state to,
 	mon_txn_commit(t, ended, h);
 }
 
-void
-mon_req_resume(struct mon *m)
-{
-	struct mg_req *req, *next;
-
-	for (req = mg_state_live(m->state); req != NULL; req = next) {
-		next = req->next; /* an ended one is in another list */
-		req_arm(m, req);
-		if (req->live.state == MG_REQ_PENDING)
-			mon_req_advance(m, req);
-	}
-}
-
 static void
 reconsidered(void *arg)
 {
@@ -1615,6 +1608,16 @@ mon_req_reconsider(struct mon *m)
 }
 
 void
+mon_req_resume(struct mon *m)
+{
+	struct mg_req *req;
+
+	for (req = mg_state_live(m->state); req != NULL; req = req->next)
+		req_arm(m, req);
+	mon_req_reconsider(m); /* nobody is known yet */
+}
+
+void
 mon_req_released(void *arg, struct mg_req *req)
 {
 	struct mon *m = arg;
@@ -1631,6 +1634,25 @@ mon_req_released(void *arg, struct mg_req *req)
 }
 
 /* ---- the signed text ---- */
+
+void
+mon_req_number(const struct mon *m, const struct mg_req *req, char out[3])
+{
+	uint8_t md[32];
+	unsigned len = 0, n;
+
+	out[0] = '\0';
+	if (!req->confirm)
+		return;
+	if (HMAC(EVP_sha256(), m->number_key, sizeof(m->number_key),
+		(const unsigned char *)req->uuid, strlen(req->uuid), md,
+		&len) == NULL)
+		mg_fatal("cannot compute a number");
+	n = ((unsigned)md[0] << 16 | (unsigned)md[1] << 8 | md[2]) % 100;
+	out[0] = (char)('0' + n / 10);
+	out[1] = (char)('0' + n % 10);
+	out[2] = '\0';
+}
 
 bool
 mon_req_body(struct mon *m, const struct mg_req *req, struct mg_buf *b)
@@ -1655,7 +1677,8 @@ mon_req_body(struct mon *m, const struct mg_req *req, struct mg_buf *b)
 	    .ticket = req->ticket,
 	    .policy = req->policy,
 	    .requested_ms = req->filed_ms,
-	    .nonce = req->nonce};
+	    .nonce = req->nonce,
+	    .asks_number = req->confirm};
 
 	return mg_text_put_body(b, &body) == MG_ERR_OK;
 }

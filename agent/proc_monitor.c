@@ -43,6 +43,7 @@
 #define TICK_MS 60000
 #define AUDIT_CHECK_MS 10000
 #define HOST_KEY "host_key"
+#define NUMBER_KEY "number_key"
 #define KEY_MAX 16384
 #define PIDFILE MON_RUN_DIR "/modelgated.pid"
 
@@ -241,6 +242,29 @@ load_host_key(struct mon *m)
 		mg_fatal(
 		    "%s/%s.pub is not a public key", MON_STATE_DIR, HOST_KEY);
 	mg_buf_fini(&pub);
+}
+
+/* A secret that nobody else is told, unlike the host's key. */
+static void
+load_number_key(struct mon *m)
+{
+	char hex[2 * sizeof(m->number_key) + 1], why[512] = "";
+	struct mg_buf b;
+	enum mg_err r = MG_ERR_OK;
+
+	if (faccessat(m->state_dir, NUMBER_KEY, F_OK, 0) != 0 &&
+	    (r = mg_random_hex(hex, sizeof(m->number_key))) == MG_ERR_OK)
+		r = mg_file_replace_at(
+		    m->state_dir, NUMBER_KEY, hex, strlen(hex), 0600);
+	mg_buf_init_secret(&b, sizeof(hex));
+	if (r == MG_ERR_OK)
+		r = read_at(m, NUMBER_KEY, true, &b, why, sizeof(why));
+	if (r != MG_ERR_OK || mg_buf_len(&b) != sizeof(hex) - 1)
+		mg_fatal("%s/%s: %s", MON_STATE_DIR, NUMBER_KEY,
+		    why[0] != '\0' ? why : "it is not what it has to be");
+	SHA256(mg_buf_ptr(&b), mg_buf_len(&b), m->number_key);
+	explicit_bzero(hex, sizeof(hex));
+	mg_buf_fini(&b);
 }
 
 /* ---- the ledger ---- */
@@ -491,6 +515,7 @@ start(struct mon *m)
 	if (mg_proc_boot_id(m->boot) != MG_ERR_OK)
 		mg_fatal("cannot read the boot id");
 	load_host_key(m);
+	load_number_key(m);
 	open_ledger(m);
 	if ((m->loop = mg_loop_new()) == NULL ||
 	    mon_log_pipe_init(m) != MG_ERR_OK)

@@ -10,6 +10,8 @@
  *    that a terminal would act on, which is checked here again.
  * 3. The question is asked on the terminal itself, not on standard input,
  *    and silence is no.
+ * 4. The number of the requester's terminal comes from whoever approves: a
+ *    text that has it already is not signed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,10 +40,11 @@ struct ask {
 	const char *name;     /* of the subcommand */
 	const char *decision; /* "approve", "deny" or NULL */
 	char id[MG_UUID_STR]; /* "" for inbox */
-	const char *note, *hub, *key;
+	const char *note, *hub, *key, *number;
 	bool yes, json, all, follow;
 	struct hub_target target;
 	char key_path[PATH_MAX];
+	char typed[64]; /* the number */
 };
 
 /* ---- options ---- */
@@ -76,6 +79,10 @@ take_option(struct ask *a, int ch)
 	case 'h':
 		a->hub = optarg;
 		return true;
+	case 'n':
+		a->number = optarg;
+		return a->decision != NULL &&
+		       strcmp(a->decision, "approve") == 0;
 	case 'y':
 		a->yes = true;
 		return a->decision != NULL;
@@ -101,6 +108,7 @@ read_options(struct ask *a, int argc, char **argv)
 	    {"key", required_argument, NULL, 'k'},
 	    {"hub", required_argument, NULL, 'h'},
 	    {"yes", no_argument, NULL, 'y'},
+	    {"number", required_argument, NULL, 'n'},
 	    {"json", no_argument, NULL, 'j'},
 	    {"all", no_argument, NULL, 'a'},
 	    {"follow", no_argument, NULL, 'f'},
@@ -135,6 +143,10 @@ check_note(const struct ask *a)
 {
 	if (strcmp(a->decision, "deny") == 0 && a->note[0] == '\0') {
 		mg_cli_say("a denial needs a note: -m NOTE");
+		return MG_EXIT_USAGE;
+	}
+	if (a->number != NULL && !mg_text_is_number(a->number)) {
+		mg_cli_say("'%s' is not a number of two digits", a->number);
 		return MG_EXIT_USAGE;
 	}
 	if (strlen(a->note) > MG_TEXT_NOTE_MAX || !mg_esc_is_clean(a->note)) {
@@ -244,7 +256,7 @@ is_of_decision(const struct mg_buf *text, const struct ask *a, size_t head)
 }
 
 /*
- * Rules 1 and 2; what is wrong, or NULL. The check of the body and of the
+ * Rules 1, 2 and 4; what is wrong, or NULL. The check of the body and of the
  * note (check_note()) leaves nothing in the text that does not print.
  */
 static const char *
@@ -276,43 +288,99 @@ open_terminal(void)
 	return fd;
 }
 
+/* What is typed behind the prompt; false: nothing that fits. */
+static bool
+ask_terminal(int fd, const char *prompt, char *out, size_t size)
+{
+	ssize_t n;
+
+	if (mg_file_write(fd, prompt, strlen(prompt)) != MG_ERR_OK)
+		return false;
+	n = read(fd, out, size);
+	if (n <= 0 || out[n - 1] != '\n') /* more than a word: no */
+		return false;
+	out[n - 1] = '\0';
+	return true;
+}
+
 /* Rule 3 */
 static bool
-ask_terminal(int fd, const struct ask *a)
+ask_yes(int fd, const struct ask *a)
 {
-	char prompt[64], buf[64];
-	ssize_t n;
+	char prompt[64], word[64];
 
 	snprintf(prompt, sizeof(prompt), "%s this? [y/N] ", a->decision);
 	prompt[0] = a->decision[0] == 'a' ? 'A' : 'D';
-	if (mg_file_write(fd, prompt, strlen(prompt)) != MG_ERR_OK)
+	return ask_terminal(fd, prompt, word, sizeof(word)) &&
+	       (strcasecmp(word, "y") == 0 || strcasecmp(word, "yes") == 0);
+}
+
+/* Whether whoever decides has to know the number; deniers need not. */
+static bool
+needs_number(const struct ask *a, const struct mg_buf *text)
+{
+	return strcmp(a->decision, "approve") == 0 &&
+	       mg_text_asks_number(
+		   (const char *)mg_buf_ptr(text), mg_buf_len(text));
+}
+
+/* Shows the text and asks; the number too, where it is not known. */
+static bool
+ask_person(int fd, struct ask *a, const struct mg_buf *text)
+{
+	if (mg_file_write(fd, mg_buf_ptr(text), mg_buf_len(text)) != MG_ERR_OK)
 		return false;
-	n = read(fd, buf, sizeof(buf));
-	if (n <= 0 || buf[n - 1] != '\n') /* more than a word: no */
-		return false;
-	buf[n - 1] = '\0';
-	return strcasecmp(buf, "y") == 0 || strcasecmp(buf, "yes") == 0;
+	if (a->number != NULL || !needs_number(a, text))
+		return ask_yes(fd, a);
+	a->number = a->typed;
+	return ask_terminal(fd,
+		   "To approve, type the number on the requester's terminal: ",
+		   a->typed, sizeof(a->typed)) &&
+	       mg_text_is_number(a->typed);
 }
 
 /* 0: go on. */
 static int
-confirm(const struct ask *a, const struct mg_buf *text)
+confirm(struct ask *a, const struct mg_buf *text)
 {
 	bool yes;
 	int fd;
 
+	if (a->number != NULL && !needs_number(a, text))
+		return mg_cli_failed(
+		    a->json, "no-number", "this request asks for no number");
+	if (a->yes && a->number == NULL && needs_number(a, text))
+		return mg_cli_failed(a->json, "number-needed",
+		    "the number on the requester's terminal is asked for: "
+		    "--number NN");
 	if (a->yes)
 		return 0;
 	if ((fd = open_terminal()) == -1)
 		return mg_cli_failed(a->json, "no-terminal",
 		    "there is no terminal to ask on; --yes signs without "
 		    "asking");
-	yes = mg_file_write(fd, mg_buf_ptr(text), mg_buf_len(text)) ==
-		  MG_ERR_OK &&
-	      ask_terminal(fd, a);
+	yes = ask_person(fd, a, text);
 	close(fd);
 	return yes ? 0
 		   : mg_cli_failed(a->json, "cancelled", "nothing was signed");
+}
+
+/* The text as it is signed: with the number, where one is asked for. */
+static int
+complete(const struct ask *a, const struct mg_buf *text, struct mg_buf *out)
+{
+	const char *p = (const char *)mg_buf_ptr(text);
+	size_t n = mg_buf_len(text);
+	enum mg_err r;
+
+	if (needs_number(a, text))
+		r = mg_text_put_number(
+		    out, p, n, a->number == NULL ? "" : a->number);
+	else
+		r = mg_buf_put(out, p, n);
+	return r == MG_ERR_OK
+		   ? 0
+		   : mg_cli_failed(a->json, "internal", "%s", mg_err_str(r));
 }
 
 /* ---- signing and submitting ---- */
@@ -422,7 +490,7 @@ static int
 decide(const char *decision, int argc, char **argv)
 {
 	struct ask a = {.name = argv[0], .decision = decision};
-	struct mg_buf text, sig;
+	struct mg_buf text, whole, sig;
 	int status;
 
 	if ((status = read_options(&a, argc, argv)) != 0 ||
@@ -433,12 +501,15 @@ decide(const char *decision, int argc, char **argv)
 		    "no key to sign with: --key FILE (the public half will do "
 		    "when an agent has the other)");
 	mg_buf_init(&text, MG_TEXT_MAX);
+	mg_buf_init(&whole, MG_TEXT_MAX);
 	mg_buf_init(&sig, SIG_MAX);
 	if ((status = get_text(&a, &text)) == 0 &&
 	    (status = confirm(&a, &text)) == 0 &&
-	    (status = sign(&a, &text, &sig)) == 0)
+	    (status = complete(&a, &text, &whole)) == 0 &&
+	    (status = sign(&a, &whole, &sig)) == 0)
 		status = submit(&a, &sig);
 	mg_buf_fini(&text);
+	mg_buf_fini(&whole);
 	mg_buf_fini(&sig);
 	return status;
 }

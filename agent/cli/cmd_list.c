@@ -125,6 +125,7 @@ print_detail(const struct mg_rec *rec)
 	line("terminal", mg_rec_str(rec, "tty", ""));
 	line("reason", mg_rec_str(rec, "reason", ""));
 	line("ticket", mg_rec_str(rec, "ticket", ""));
+	line("number", mg_rec_str(rec, "number", ""));
 	line("artifact", mg_rec_str(rec, "digest", ""));
 	print_command(rec);
 	line("runs as", mg_rec_str(rec, "run_as", ""));

@@ -187,10 +187,16 @@ first_pending(struct session *s, const struct mg_pending *p)
 				"it\n");
 	else
 		fprintf(stderr, "  approvers: modelgate approve %s\n", p->code);
+	if (p->how[0] != '\0')
+		fprintf(stderr, "  needed: %s\n", p->how);
+	if (p->number[0] != '\0')
+		fprintf(
+		    stderr, "  tell whom you ask this number: %s\n", p->number);
 }
 
 static void
-json_event(const char *event, const char *code, const char *text)
+json_event(
+    const char *event, const char *code, const char *text, const char *number)
 {
 	struct mg_buf b;
 	struct mg_json j;
@@ -202,6 +208,8 @@ json_event(const char *event, const char *code, const char *text)
 	mg_json_str(&j, "event", event);
 	mg_json_str(&j, "code", code);
 	mg_json_str(&j, "text", text);
+	if (number[0] != '\0')
+		mg_json_str(&j, "number", number);
 	mg_json_obj_end(&j);
 	if (mg_json_end(&j) == MG_ERR_OK && (line = mg_buf_cstr(&b)) != NULL)
 		fprintf(stderr, "%s\n", line);
@@ -230,7 +238,7 @@ on_pending(struct session *s, const struct mg_pending *p)
 	s->pending = true;
 	if (s->json) {
 		if (first || strcmp(s->line, s->last) != 0)
-			json_event("pending", p->code, s->line);
+			json_event("pending", p->code, s->line, p->number);
 	} else {
 		clear_line(s);
 		if (first)
@@ -584,7 +592,7 @@ on_granted(struct session *s, const struct mg_granted *g)
 	s->pending = false;
 	mg_duration_format((int64_t)g->left_ms, left);
 	if (s->json)
-		json_event("granted", g->code, left);
+		json_event("granted", g->code, left, "");
 	else
 		printf("%s is granted as %s for %s\n", s->what, g->code, left);
 }

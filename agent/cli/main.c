@@ -53,7 +53,8 @@ static const struct command {
     {"show", mg_cmd_show, NULL, "show ID [--hub HOST] [--json]",
 	"approvers: one request in full"},
     {"approve", mg_cmd_approve, NULL,
-	"approve ID [-m NOTE] [--key FILE] [--hub HOST] [--yes] [--json]",
+	"approve ID [-m NOTE] [--number NN] [--key FILE] [--hub HOST] [--yes] "
+	"[--json]",
 	"approvers: sign yes"},
     {"deny", mg_cmd_deny, NULL,
 	"deny ID -m NOTE [--key FILE] [--hub HOST] [--yes] [--json]",

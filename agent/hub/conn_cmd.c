@@ -39,6 +39,9 @@ static const char help[] =
     "  ssh HUB text ID approve 'NOTE' |\n"
     "    ssh-keygen -Y sign -n " MG_TEXT_NAMESPACE " -f KEY |\n"
     "    ssh HUB submit ID approve 'NOTE'\n"
+    "Where the text ends with \"confirm: ??\", the two digits on the\n"
+    "requester's terminal come in their place before it is signed:\n"
+    "  ssh HUB text ID approve | sed '$s/[?][?]/NN/' | ssh-keygen ...\n"
     "Without a command and with a terminal: a menu that signs through a\n"
     "forwarded ssh-agent (ssh -A).\n";
 

@@ -186,10 +186,18 @@ ask(struct menu *m, const char *prompt, char *out, size_t size, bool may_change)
 
 /* ---- signing ---- */
 
+/* Whether an approver has to know the number on the requester's terminal. */
+static bool
+needs_number(const struct mg_conn_item *item, const char *word)
+{
+	return strcmp(word, "approve") == 0 &&
+	       mg_text_asks_number(item->body, strlen(item->body));
+}
+
 /* The same without an agent: two lines to copy. */
 static void
-say_two_lines(
-    struct menu *m, const char *code, const char *word, const char *note)
+say_two_lines(struct menu *m, const struct mg_conn_item *item, const char *code,
+    const char *word, const char *note)
 {
 	const char *hub = m->c->hub_name, *quoted = NULL;
 	struct mg_buf b;
@@ -202,8 +210,12 @@ say_two_lines(
 		quoted = "";
 	(void)say(m,
 	    "Log in with ssh -A, or sign where your key is:\n"
-	    "  ssh %s text %s %s%s > approval.txt\n",
-	    hub, code, word, quoted);
+	    "  ssh %s text %s %s%s%s > approval.txt\n",
+	    hub, code, word, quoted,
+	    needs_number(item, word) ? " | sed '$s/[?][?]/NN/'" : "");
+	if (needs_number(item, word))
+		(void)say(m, "with the number on the requester's terminal "
+			     "for NN, then\n");
 	(void)say(m,
 	    "  ssh-keygen -Y sign -n " MG_TEXT_NAMESPACE
 	    " -f ~/.ssh/id_ed25519 < approval.txt | ssh %s submit %s %s%s\n",
@@ -211,9 +223,27 @@ say_two_lines(
 	mg_buf_fini(&b);
 }
 
+/* The text to sign; number is "" where none is needed. */
+static bool
+put_text(struct menu *m, const struct mg_conn_item *item, const char *word,
+    const char *note, const char *number, struct mg_buf *out)
+{
+	struct mg_buf text;
+	bool ok;
+
+	mg_buf_init(&text, MG_TEXT_MAX);
+	ok = mg_text_put(number[0] == '\0' ? out : &text, word, m->c->name,
+		 note, item->body, strlen(item->body)) == MG_ERR_OK;
+	if (ok && number[0] != '\0')
+		ok = mg_text_put_number(out, (const char *)mg_buf_ptr(&text),
+			 mg_buf_len(&text), number) == MG_ERR_OK;
+	mg_buf_fini(&text);
+	return ok;
+}
+
 static void
 sign_and_submit(struct menu *m, const struct mg_conn_item *item,
-    const char *word, const char *note)
+    const char *word, const char *note, const char *number)
 {
 	char uuid[MG_UUID_STR], out[700], esc[700];
 	struct mg_buf text, sig;
@@ -222,8 +252,7 @@ sign_and_submit(struct menu *m, const struct mg_conn_item *item,
 	memcpy(uuid, item->uuid, sizeof(uuid));
 	mg_buf_init(&text, MG_TEXT_MAX);
 	mg_buf_init(&sig, MG_TEXT_MAX);
-	if (mg_text_put(&text, word, m->c->name, note, item->body,
-		strlen(item->body)) != MG_ERR_OK) {
+	if (!put_text(m, item, word, note, number, &text)) {
 		(void)say(m, "the text is too long to be signed\n");
 	} else if (!conn_agent_sign(m->c, mg_buf_ptr(&text), mg_buf_len(&text),
 		       &sig, &why)) {
@@ -264,14 +293,21 @@ static void
 decide(struct menu *m, const struct mg_conn_item *item, const char *code,
     const char *word)
 {
-	char note[MG_TEXT_NOTE_MAX + 1], yes[16], prompt[160];
+	char note[MG_TEXT_NOTE_MAX + 1], yes[16], prompt[160], number[16] = "";
 
 	if (!get_note(m, strcmp(word, "deny") == 0, note, sizeof(note)))
 		return;
 	if (!m->c->has_agent) {
 		(void)say(m, "No ssh-agent is forwarded, so nothing can be "
 			     "signed from here.\n");
-		say_two_lines(m, code, word, note);
+		say_two_lines(m, item, code, word, note);
+		return;
+	}
+	if (needs_number(item, word) &&
+	    (ask(m, "the number on the requester's terminal: ", number,
+		 sizeof(number), false) != ANSWER_LINE ||
+		!mg_text_is_number(number))) {
+		(void)say(m, "nothing done: that is not two digits\n");
 		return;
 	}
 	snprintf(prompt, sizeof(prompt),
@@ -281,7 +317,7 @@ decide(struct menu *m, const struct mg_conn_item *item, const char *code,
 		(void)say(m, "nothing done\n");
 		return;
 	}
-	sign_and_submit(m, item, word, note);
+	sign_and_submit(m, item, word, note, number);
 }
 
 /* Rule 2 */

@@ -15,6 +15,12 @@
 #include "mg_text.h"
 #include "mg_time.h"
 
+/* The last line of a body that asks for a number: nobody but its requester
+ * is shown it, so whoever signs puts it in. */
+#define ASKED "confirm: ??\n"
+#define ASKED_LEN (sizeof(ASKED) - 1)
+#define ASKED_AT 9 /* of the digits */
+
 static bool
 is_word(const char *s, size_t n, const char *word)
 {
@@ -161,6 +167,8 @@ mg_text_put_body(struct mg_buf *b, const struct mg_text_body *body)
 	    (r = put_line(b, "requested-at", when)) != MG_ERR_OK ||
 	    (r = put_line(b, "nonce", body->nonce)) != MG_ERR_OK)
 		return r;
+	if (body->asks_number && (r = mg_buf_put_text(b, ASKED)) != MG_ERR_OK)
+		return r;
 	return mg_buf_len(b) - start > MG_TEXT_BODY_MAX ? MG_ERR_LIMIT
 							: MG_ERR_OK;
 }
@@ -176,6 +184,36 @@ mg_text_put(struct mg_buf *b, const char *decision, const char *approver,
 	    (r = put_line(b, "approver", approver)) == MG_ERR_OK &&
 	    (r = put_line(b, "note", note)) == MG_ERR_OK)
 		r = mg_buf_put(b, body, n);
+	return r;
+}
+
+bool
+mg_text_asks_number(const char *text, size_t n)
+{
+	return n > ASKED_LEN && text[n - ASKED_LEN - 1] == '\n' &&
+	       memcmp(text + n - ASKED_LEN, ASKED, ASKED_LEN) == 0;
+}
+
+bool
+mg_text_is_number(const char *s)
+{
+	return s[0] >= '0' && s[0] <= '9' && s[1] >= '0' && s[1] <= '9' &&
+	       s[2] == '\0';
+}
+
+enum mg_err
+mg_text_put_number(
+    struct mg_buf *b, const char *text, size_t n, const char *number)
+{
+	enum mg_err r;
+
+	if (!mg_text_asks_number(text, n))
+		return MG_ERR_NOENT;
+	if (!mg_text_is_number(number))
+		return MG_ERR_FORMAT;
+	if ((r = mg_buf_put(b, text, n - ASKED_LEN + ASKED_AT)) == MG_ERR_OK &&
+	    (r = mg_buf_put_text(b, number)) == MG_ERR_OK)
+		r = mg_buf_put_u8(b, '\n');
 	return r;
 }
 
@@ -382,5 +420,5 @@ mg_text_check_body(const char *text, size_t n)
 		text += len + 1;
 		n -= len + 1;
 	}
-	return n == 0 ? MG_ERR_OK : MG_ERR_TRAIL;
+	return n == 0 || is_word(text, n, ASKED) ? MG_ERR_OK : MG_ERR_TRAIL;
 }

@@ -2,6 +2,7 @@
 #ifndef MG_TEXT_H
 #define MG_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,10 +41,12 @@ struct mg_text_body {
 	const char *policy;   /* digest */
 	int64_t requested_ms; /* wall clock */
 	const char *nonce;
+	bool asks_number; /* approvers sign the requester's two digits */
 };
 
 /*
- * Appends the body: the lines from "request:" to "nonce:".
+ * Appends the body: the lines from "request:" to "nonce:", and "confirm: ??"
+ * where a number is asked.
  * MG_ERR_LIMIT when it would pass MG_TEXT_BODY_MAX, MG_ERR_FORMAT when
  * the duration is not one of whole seconds up to a year or the time is before
  * 1970 or after 9999: what cannot be shown whole cannot be approved.
@@ -58,6 +61,19 @@ enum mg_err mg_text_put_body(
 enum mg_err mg_text_put(struct mg_buf *b, const char *decision,
     const char *approver, const char *note, const char *body,
     size_t n) MG_MUST_CHECK;
+
+/* Whether the body or text of n bytes has "??" where a number is asked. */
+bool mg_text_asks_number(const char *text, size_t n);
+
+/* Whether s is such a number: two digits. */
+bool mg_text_is_number(const char *s);
+
+/*
+ * Appends a body or text of n bytes with the number in the place of "??".
+ * MG_ERR_NOENT when none is asked, MG_ERR_FORMAT when it is not a number.
+ */
+enum mg_err mg_text_put_number(struct mg_buf *b, const char *text, size_t n,
+    const char *number) MG_MUST_CHECK;
 
 /*
  * The value of a line of a body or of a whole text, unescaped into b.

@@ -559,6 +559,85 @@ a_note_of_minus_is_not_an_empty_one(void **state)
 	mg_buf_fini(&b);
 }
 
+/* ---- the number ---- */
+
+static char *
+asking(size_t *np)
+{
+	struct mg_text_body t = example();
+
+	t.asks_number = true;
+	return render(&t, np);
+}
+
+static void
+a_number_is_asked_in_the_last_line_and_comes_from_who_signs(void **state)
+{
+	struct mg_text_body t = example();
+	size_t n, plain_n;
+	char *body = asking(&n), *plain = render(&t, &plain_n);
+	struct mg_buf text, whole;
+
+	(void)state;
+	assert_true(mg_text_asks_number(body, n));
+	assert_false(mg_text_asks_number(plain, plain_n));
+	assert_int_equal(mg_text_check_body(body, n), MG_ERR_OK);
+	mg_buf_init(&text, MG_TEXT_MAX);
+	mg_buf_init(&whole, MG_TEXT_MAX);
+	assert_int_equal(
+	    mg_text_put(&text, "approve", "bob", "", body, n), MG_ERR_OK);
+	assert_int_equal(mg_text_put_number(&whole, mg_buf_cstr(&text),
+			     mg_buf_len(&text), "07"),
+	    MG_ERR_OK);
+	assert_line(mg_buf_cstr(&whole), "confirm", "07");
+	assert_int_equal(mg_buf_len(&whole), mg_buf_len(&text));
+	assert_memory_equal(
+	    mg_buf_ptr(&whole), mg_buf_ptr(&text), mg_buf_len(&text) - 3);
+	assert_int_equal(
+	    mg_text_put_number(&whole, plain, plain_n, "07"), MG_ERR_NOENT);
+	mg_buf_fini(&text);
+	mg_buf_fini(&whole);
+	free(body);
+	free(plain);
+}
+
+static void
+only_two_digits_are_a_number(void **state)
+{
+	static const char *const bad[] = {
+	    "", "1", "123", "0x", " 1", "-1", "1 ", "??", "\xd9\xa1"};
+	struct mg_buf b;
+	size_t n, i;
+	char *body = asking(&n);
+
+	(void)state;
+	mg_buf_init(&b, MG_TEXT_MAX);
+	for (i = 0; i < N(bad); i++) {
+		assert_false(mg_text_is_number(bad[i]));
+		assert_int_equal(
+		    mg_text_put_number(&b, body, n, bad[i]), MG_ERR_FORMAT);
+	}
+	assert_true(mg_text_is_number("00"));
+	assert_true(mg_text_is_number("99"));
+	mg_buf_fini(&b);
+	free(body);
+}
+
+/* A hub that knows it must not spare the approver the asking. */
+static void
+a_body_that_comes_with_the_number_is_refused(void **state)
+{
+	size_t n;
+	char *body = asking(&n);
+
+	(void)state;
+	body[n - 3] = '4';
+	body[n - 2] = '7';
+	assert_false(mg_text_asks_number(body, n));
+	assert_int_equal(mg_text_check_body(body, n), MG_ERR_TRAIL);
+	free(body);
+}
+
 int
 main(void)
 {
@@ -578,6 +657,9 @@ main(void)
 	    T(a_body_cut_at_any_byte_is_refused),
 	    T(what_cannot_be_shown_whole_is_not_rendered),
 	    T(a_note_of_minus_is_not_an_empty_one),
+	    T(a_number_is_asked_in_the_last_line_and_comes_from_who_signs),
+	    T(only_two_digits_are_a_number),
+	    T(a_body_that_comes_with_the_number_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
