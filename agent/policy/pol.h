@@ -200,7 +200,10 @@ void pol_diag(struct pol_source *src, bool is_warning, uint32_t file,
 
 /* ---- pol_load.c ---- */
 
-/* As mg_policy_load() from files that are in memory already. */
+/*
+ * As mg_policy_load() from files that are in memory already, without
+ * pol_lint(): they may ask for approvals of nobody.
+ */
 enum mg_err pol_load_texts(const struct pol_text *texts, size_t n,
     struct mg_policy **pp, struct mg_diags *ds) MG_MUST_CHECK;
 
@@ -221,6 +224,8 @@ struct pol_load {
 	bool is_strict; /* files that are read must be root's */
 	unsigned can;	/* MG_POLICY_CAN_* */
 	bool ignore_tests;
+	bool is_linted;
+	const struct mg_policy_lint *lint;
 	uint32_t role; /* number of the one being read */
 	void *scratch; /* of pol_approve_parse() */
 	bool no_memory;
@@ -999,6 +1004,11 @@ size_t pol_survey_ways(
 void pol_survey_under(const struct pol_survey *s, struct pol_facts *f,
     uint32_t op, const uint64_t *keys, size_t n, struct mg_verdict *v,
     struct pol_words *needs);
+
+/* ---- pol_lint.c ---- */
+
+/* with NULL: only what must not load, whatever day it is. */
+void pol_lint(struct pol_load *ld, const struct mg_policy_lint *with);
 
 /* ---- pol_near.c ---- */
 

@@ -228,6 +228,8 @@ build(struct pol_load *ld)
 	pol_names_finish(ld);
 	if (ld->src.ds->errors > 0 || ld->no_memory)
 		return;
+	if (ld->is_linted)
+		pol_lint(ld, ld->lint);
 	pol_index_build(ld);
 	if (!ld->no_memory && !ld->ignore_tests)
 		pol_tests_check(ld);
@@ -275,6 +277,8 @@ mg_policy_load(const struct mg_policy_source *src, struct mg_policy **pp,
 	struct pol_load ld = {.can = src->can,
 	    .zone_dir = src->zone_dir == NULL ? POL_ZONE_DIR : src->zone_dir,
 	    .ignore_tests = src->ignore_tests,
+	    .is_linted = true,
+	    .lint = src->lint,
 	    .is_strict = src->rule != NULL && !src->rule->any_owner};
 
 	return load(&ld, pol_source_read(&ld.src, src, ds), pp);

@@ -198,6 +198,21 @@ struct mg_operation {
 	bool takes_artifact;
 };
 
+/*
+ * For `modelgate policy check`: everything suspicious is a warning, and
+ * approvals that nobody can give today are errors.
+ */
+struct mg_policy_lint {
+	const struct mg_people *people;
+	int64_t now_ms;
+	void *arg;
+	/* Whether this machine knows them, and who is in the group. */
+	bool (*has_user)(void *arg, const char *user);
+	bool (*has_group)(void *arg, const char *group);
+	/* It is for another machine: say nothing of what this one lacks. */
+	bool is_elsewhere;
+};
+
 /* Where a policy is read from. Zero what you do not set. */
 struct mg_policy_source {
 	const char *policy_dir;	    /* every *.ini in it; must be there */
@@ -211,6 +226,7 @@ struct mg_policy_source {
 	unsigned can;
 	const char *zone_dir; /* NULL: /usr/share/zoneinfo */
 	bool ignore_tests;    /* for tools that run them themselves */
+	const struct mg_policy_lint *lint; /* NULL: what must not load only */
 };
 
 /* login_key_since_ms is filled in. */

@@ -49,7 +49,8 @@ usage(FILE *out)
 	    "beside policy.d)\n"
 	    "  --json           one JSON document instead of text\n"
 	    "  --group G=A,B    A and B are in group G (repeat as needed)\n"
-	    "  --no-nss         ask this machine about no users and groups\n"
+	    "  --no-nss         ask this machine about no users, groups, "
+	    "commands\n"
 	    "\n"
 	    "`modelgate policy TOOL --help` says more; the language is in "
 	    "modelgate-policy(5).\n",

@@ -94,6 +94,8 @@ const struct mg_people *pcli_people_view(struct pcli_people *pp);
 /* Whether the machine (or an option) knows this user, this group. */
 bool pcli_people_has_user(struct pcli_people *pp, const char *user);
 bool pcli_people_has_group(struct pcli_people *pp, const char *group);
+/* Whether pcli_people_only() was called. */
+bool pcli_people_is_only(const struct pcli_people *pp);
 
 /*
  * Everybody whom the policies name, or their groups have as members, each

@@ -151,14 +151,16 @@ pcli_operations_of(const char *dir)
 	return NULL;
 }
 
-enum mg_err
-pcli_load_dir(const char *dir, const char *operations, bool ignore_tests,
-    struct mg_policy **pp, struct mg_diags *ds)
+static enum mg_err
+load_dir(const char *dir, const char *operations, bool ignore_tests,
+    const struct mg_policy_lint *lint, struct mg_policy **pp,
+    struct mg_diags *ds)
 {
 	char *beside = NULL;
 	struct mg_policy_source src = {.policy_dir = dir,
 	    .can = MG_POLICY_CAN_ALL,
-	    .ignore_tests = ignore_tests};
+	    .ignore_tests = ignore_tests,
+	    .lint = lint};
 	enum mg_err r;
 
 	if (operations == NULL)
@@ -170,9 +172,35 @@ pcli_load_dir(const char *dir, const char *operations, bool ignore_tests,
 }
 
 enum mg_err
+pcli_load_dir(const char *dir, const char *operations, bool ignore_tests,
+    struct mg_policy **pp, struct mg_diags *ds)
+{
+	return load_dir(dir, operations, ignore_tests, NULL, pp, ds);
+}
+
+static bool
+has_user(void *arg, const char *user)
+{
+	return pcli_people_has_user(arg, user);
+}
+
+static bool
+has_group(void *arg, const char *group)
+{
+	return pcli_people_has_group(arg, group);
+}
+
+enum mg_err
 pcli_load_lint(struct pcli *c)
 {
-	return pcli_load_dir(c->dir, c->operations, false, &c->p, &c->ds);
+	const struct mg_policy_lint lint = {.people = c->view,
+	    .now_ms = c->now_ms,
+	    .arg = c->people,
+	    .has_user = has_user,
+	    .has_group = has_group,
+	    .is_elsewhere = pcli_people_is_only(c->people)};
+
+	return load_dir(c->dir, c->operations, false, &lint, &c->p, &c->ds);
 }
 
 void

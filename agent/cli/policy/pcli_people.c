@@ -289,7 +289,7 @@ pcli_people_has_user(struct pcli_people *pp, const char *user)
 {
 	struct known *k = user_of(pp, user);
 
-	return pp->only || (k != NULL && (k->exists || k->is_told));
+	return k != NULL && (k->exists || k->is_told);
 }
 
 bool
@@ -297,7 +297,13 @@ pcli_people_has_group(struct pcli_people *pp, const char *group)
 {
 	struct known *k = group_of(pp, group);
 
-	return pp->only || (k != NULL && (k->exists || k->is_told));
+	return k != NULL && (k->exists || k->is_told);
+}
+
+bool
+pcli_people_is_only(const struct pcli_people *pp)
+{
+	return pp->only;
 }
 
 /* ---- everybody ---- */
