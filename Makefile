@@ -265,15 +265,17 @@ format: ## put every source into the one form
 # A machine with nothing prepared has no compiler to ask for its paths yet:
 # hence a second make behind install-deps.
 SYSTEM := $(wildcard tests/pam/*.bats tests/system/*.bats)
-.PHONY: check check-all test
+.PHONY: check check-all test check-docs
+check-docs: all ## what the documents say is what the code does
+	$(Q)B=$(B) prove tests/docs/agree
 check: ## as root: install what is needed, build, run every test
 	scripts/install-deps
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) check-all
 	$(Q)chown -R --reference=Makefile build
 check-all: all $(UNIT) $(PAMTESTS) $(ATTACKS) fuzz-build
-	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) prove --merge --timer -j$(JOBS) -e '' $(UNIT) scripts/lint tests/fuzz/replay $(SYSTEM)
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) prove --merge --timer -j$(JOBS) -e '' $(UNIT) scripts/lint tests/docs/agree tests/fuzz/replay $(SYSTEM)
 test: all $(UNIT) fuzz-build ## without root: unit tests, lint, corpora
-	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) prove --merge --timer -j$(JOBS) -e '' $(UNIT) scripts/lint tests/fuzz/replay
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) prove --merge --timer -j$(JOBS) -e '' $(UNIT) scripts/lint tests/docs/agree tests/fuzz/replay
 
 .PHONY: demo
 demo: ## as root: the whole story, in a sandbox, step by step

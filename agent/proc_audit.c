@@ -2,10 +2,12 @@
 /*
  * mg-audit: writes records into the kernel's audit log.
  *
- * Runs as: root with CAP_AUDIT_WRITE only; one per requester, with that login
- * uid Holds: an audit netlink socket Accepts: records from the monitor Sends:
- * whether the kernel took the record If it dies: the transition is refused; a
- * new one is started
+ * Runs as: root with CAP_AUDIT_WRITE only; one per requester, with that
+ * login uid
+ * Holds: an audit netlink socket
+ * Accepts: records from the monitor
+ * Sends: whether the kernel took the record
+ * If it dies: the transition is refused; a new one is started
  *
  * Rules
  * 1. uuid= stands first and res= last; every value that came from outside

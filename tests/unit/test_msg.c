@@ -15,6 +15,7 @@
 
 #include "mg_msg.h"
 #include "mg_name.h"
+#include "protocol_page.h"
 
 #define N(a) (sizeof(a) / sizeof((a)[0]))
 #define UUID "3e02fa34-5d3b-4a64-9c0e-0123456789ab"
@@ -876,12 +877,37 @@ a_message_that_does_not_fit_its_row_or_its_buffer_is_not_sent(void **state)
 	mg_buf_fini(&b);
 }
 
+static void
+the_example_of_protocol_md_is_what_the_code_makes(void **state)
+{
+	struct mg_list_req q = {.what = MG_LIST_REQUESTS, .everyone = false};
+	char *page = page_block("Messages", "frame"), hex[64] = "", *p = hex;
+	struct mg_buf b;
+	size_t i;
+
+	(void)state;
+	mg_buf_init(&b, 1024);
+	assert_int_equal(
+	    mg_msg_encode(&b, 1, MG_MSG_LIST_REQ, &q, NULL), MG_ERR_OK);
+	assert_true(mg_buf_len(&b) < sizeof(hex) / 2);
+	for (i = 0; i < mg_buf_len(&b); i++)
+		p += snprintf(p, 3, "%02x", mg_buf_ptr(&b)[i]);
+	for (i = 0, p = page; *p != '\0'; p++) /* the page has blanks */
+		if (*p != ' ' && *p != '\n')
+			page[i++] = *p;
+	page[i] = '\0';
+	assert_string_equal(page, hex);
+	free(page);
+	mg_buf_fini(&b);
+}
+
 int
 main(void)
 {
 #define T(f) cmocka_unit_test(f)
 	const struct CMUnitTest tests[] = {
 	    T(the_list_is_sound),
+	    T(the_example_of_protocol_md_is_what_the_code_makes),
 	    T(a_header_is_permitted_in_its_row_s_directions_only),
 	    T(a_length_beyond_the_row_is_refused_from_the_header),
 	    T(every_message_round_trips_with_all_fields_at_their_limits),
