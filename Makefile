@@ -237,6 +237,10 @@ fuzz: fuzz-build ## fuzz every decoder for TIME=60 seconds; NAME=x: one
 fuzz-replay: fuzz-build ## replay all corpora
 	scripts/fuzz replay build/clang-san-fuzz/fuzz
 
+.PHONY: golden
+golden: $(B)/modelgate-policy ## what the policy tools print, as it was kept
+	$(Q)B=$(B) prove -e '' tests/golden/run
+
 .PHONY: asan valgrind coverage
 asan: ## the unit tests with address and undefined-behaviour sanitizers
 	$(Q)$(MAKE) --no-print-directory SAN=1 unit
@@ -273,9 +277,9 @@ check: ## as root: install what is needed, build, run every test
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) check-all
 	$(Q)chown -R --reference=Makefile build
 check-all: all $(UNIT) $(PAMTESTS) $(ATTACKS) fuzz-build
-	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) prove --merge --timer -j$(JOBS) -e '' $(UNIT) scripts/lint tests/docs/agree tests/fuzz/replay $(SYSTEM)
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) prove --merge --timer -j$(JOBS) -e '' $(UNIT) scripts/lint tests/docs/agree tests/fuzz/replay tests/golden/run $(SYSTEM)
 test: all $(UNIT) fuzz-build ## without root: unit tests, lint, corpora
-	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) prove --merge --timer -j$(JOBS) -e '' $(UNIT) scripts/lint tests/docs/agree tests/fuzz/replay
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) prove --merge --timer -j$(JOBS) -e '' $(UNIT) scripts/lint tests/docs/agree tests/fuzz/replay tests/golden/run
 
 .PHONY: demo
 demo: ## as root: the whole story, in a sandbox, step by step

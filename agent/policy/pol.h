@@ -1021,9 +1021,6 @@ unsigned pol_distance(unsigned missing);
 /* The max rules of the operation that are nearest to applying, in order. */
 size_t pol_near(const struct mg_policy *p, const struct mg_ask *ask,
     struct pol_near *out, size_t max);
-/* What a rule asks for, in a few words. */
-void pol_say_demand(struct pol_words *w, const struct mg_demand *d);
-
 /* ---- pol_clause.c ---- */
 
 enum pol_clause_kind {
@@ -1073,7 +1070,12 @@ void pol_clauses_of(struct pol_clauses *cs, const struct mg_verdict *v,
 /* What the second allows that the first does not, and the reverse. */
 unsigned pol_clauses_compare(
     const struct pol_clauses *was, const struct pol_clauses *is);
-/* "mfa, 1 risk-owner"; times and uses where other has them unlike. */
+/* What a rule asks for; NULL: nothing. */
+void pol_say_demand(struct pol_words *w, const struct mg_demand *d);
+/*
+ * "mfa, 1 risk-owner"; other NULL: all but times and uses, else what other
+ * has not or has unlike.
+ */
 void pol_say_clauses(struct pol_words *w, const struct pol_clauses *cs,
     const struct pol_clauses *other);
 
@@ -1088,6 +1090,9 @@ bool pol_cond_implies(const struct mg_policy *pa, const struct pol_rule *a,
 /* All of b's conditions among conds. */
 bool pol_conds_imply(const struct mg_policy *pa, const struct pol_rule *a,
     const struct mg_policy *pb, const struct pol_rule *b, unsigned conds);
+/* Whether one's conditions exclude the other's, as far as texts show. */
+bool pol_conds_clash(const struct mg_policy *pa, const struct pol_rule *a,
+    const struct mg_policy *pb, const struct pol_rule *b);
 /*
  * The rule as several, each with one of the items of its lists of hosts,
  * models and versions; itself where these are long. At most POL_ALTS_MAX

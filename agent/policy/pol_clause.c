@@ -63,7 +63,8 @@ put_demand(struct pol_clauses *cs, const struct mg_demand *d)
 		signers +=
 		    pol_mix64(pol_hash64(d->signers[i], strlen(d->signers[i])));
 	if (d->nsigners > 0)
-		put(cs, POL_CLAUSE_SIGNERS, d->signers[0], (int64_t)signers, 1);
+		put(cs, POL_CLAUSE_SIGNERS, d->signers[0], (int64_t)signers,
+		    d->nsigners);
 }
 
 static void
@@ -114,6 +115,22 @@ pol_clauses_of(struct pol_clauses *cs, const struct mg_verdict *v,
 	for (i = 0; i < n; i++)
 		if (rules[i]->effect != POL_DENY && rules[i]->demand != NULL)
 			put_demand(cs, rules[i]->demand);
+}
+
+static void
+put_asked(struct pol_clauses *cs, const struct mg_demand *d)
+{
+	if (d->mfa)
+		put(cs, POL_CLAUSE_MFA, "", 0, 1);
+	put_demand(cs, d);
+	if (d->approve != NULL)
+		put(cs, POL_CLAUSE_WAYS, d->approve->text, 0, 1);
+	if (d->different_teams)
+		put(cs, POL_CLAUSE_TEAMS, "", 0, 1);
+	if (d->confirm_number)
+		put(cs, POL_CLAUSE_NUMBER, "", 0, 1);
+	if (d->artifact_signed)
+		put(cs, POL_CLAUSE_SIGNED, "", 0, 1);
 }
 
 static const struct pol_clause *
@@ -227,7 +244,9 @@ say_clause(struct pol_words *w, const struct pol_clause *c)
 		pol_put(w, "a signed artifact");
 		break;
 	case POL_CLAUSE_SIGNERS:
-		pol_say(w, "signed by %s (or others)", c->name);
+		pol_say(w, "signed by %s", c->name);
+		if (c->strict > 1)
+			pol_say(w, " or %lld others", (long long)c->strict - 1);
 		break;
 	case POL_CLAUSE_LIVE:
 		pol_say(w, "at most %lld at once per %s", (long long)-c->strict,
@@ -268,11 +287,23 @@ pol_say_clauses(struct pol_words *w, const struct pol_clauses *cs,
 
 	for (i = 0; i < cs->n; i++) {
 		c = &cs->v[i];
-		if (c->kind >= POL_CLAUSE_APPROVE_WITHIN &&
-		    ((o = find(other, c)) == NULL || o->strict == c->strict))
+		o = other == NULL ? NULL : find(other, c);
+		if (o == NULL ? c->kind >= POL_CLAUSE_APPROVE_WITHIN
+			      : o->strict == c->strict)
 			continue;
 		pol_put(w, sep);
 		say_clause(w, c);
 		sep = ", ";
 	}
+}
+
+void
+pol_say_demand(struct pol_words *w, const struct mg_demand *d)
+{
+	struct pol_clauses cs = {.n = 0};
+
+	if (d == NULL)
+		return;
+	put_asked(&cs, d);
+	pol_say_clauses(w, &cs, NULL);
 }

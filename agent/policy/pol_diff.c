@@ -380,7 +380,7 @@ say_side(
 	if (cs->is_denied)
 		pol_put(&w, "-"); /* as no clause reads */
 	else
-		pol_say_clauses(&w, cs, other);
+		pol_say_clauses(&w, cs, other->is_denied ? NULL : other);
 }
 
 static void
@@ -542,7 +542,8 @@ model_fits(const struct alt *a, const struct alt *b)
 static bool
 is_possible(const struct alt *a, const struct alt *b)
 {
-	return model_fits(a, b) && model_fits(b, a) &&
+	return !pol_conds_clash(a->p, &a->r, b->p, &b->r) && model_fits(a, b) &&
+	       model_fits(b, a) &&
 	       !both_differ(only_name(&a->p->host_atoms, a->r.host),
 		   only_name(&b->p->host_atoms, b->r.host)) &&
 	       !both_differ(only_name(&a->p->versions, a->r.version),

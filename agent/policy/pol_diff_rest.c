@@ -65,7 +65,7 @@ separation(const struct mg_policy *p, uint32_t i)
 static uint64_t
 key_of(const struct mg_policy *p, const struct pol_separation *s)
 {
-	uint64_t ops = s->at_most;
+	uint64_t ops = 0;
 	uint32_t i;
 
 	for (i = 0; i < s->ops->n; i++)
@@ -74,15 +74,16 @@ key_of(const struct mg_policy *p, const struct pol_separation *s)
 	return s->model == NULL ? ops : pol_mix64(ops) ^ s->model->hash;
 }
 
-static bool
-has(const struct mg_policy *p, uint64_t key)
+/* The one about the same operations and models, or NULL. */
+static const struct pol_separation *
+same_in(const struct mg_policy *p, uint64_t key)
 {
 	uint32_t i;
 
 	for (i = 0; i < p->separations.n; i++)
 		if (key_of(p, separation(p, i)) == key)
-			return true;
-	return false;
+			return separation(p, i);
+	return NULL;
 }
 
 static void
@@ -100,37 +101,51 @@ say_separation(struct pol_words *w, const struct mg_policy *p,
 		pol_say_conds(w, p, &r, POL_COND_MODEL);
 }
 
+/* was or is NULL: it is not there. */
 static void
-only_in(const struct mg_policy *p, const struct mg_policy *other, bool is_old,
-    pol_change_fn fn, void *arg)
+report(const struct mg_policy *const *p, const struct pol_separation *was,
+    const struct pol_separation *is, pol_change_fn fn, void *arg)
 {
-	char text[POL_ROW_TEXT];
+	const struct pol_separation *s = is == NULL ? was : is;
+	char before[POL_ROW_TEXT], after[POL_ROW_TEXT];
+	struct pol_words b = {.s = before, .size = sizeof(before)};
+	struct pol_words a = {.s = after, .size = sizeof(after)};
 	struct pol_change c = {.kind = POL_CHANGE_SEPARATION,
-	    .how = is_old ? POL_WIDER : POL_NARROWER,
-	    .is_old = is_old};
-	uint32_t i;
+	    .how = POL_NARROWER,
+	    .before = was == NULL ? NULL : before,
+	    .after = is == NULL ? NULL : after,
+	    .rule = s->name,
+	    .where = s->where,
+	    .is_old = is == NULL};
 
-	for (i = 0; i < p->separations.n; i++) {
-		const struct pol_separation *s = separation(p, i);
-		struct pol_words w = {.s = text, .size = sizeof(text)};
-
-		if (has(other, key_of(p, s)))
-			continue;
-		say_separation(&w, p, s);
-		c.before = is_old ? text : NULL;
-		c.after = is_old ? NULL : text;
-		c.rule = s->name;
-		c.where = s->where;
-		fn(arg, &c);
-	}
+	if (is == NULL || (was != NULL && was->at_most < is->at_most))
+		c.how = POL_WIDER;
+	if (was != NULL)
+		say_separation(&b, p[0], was);
+	if (is != NULL)
+		say_separation(&a, p[1], is);
+	fn(arg, &c);
 }
 
 void
 pol_diff_separations(const struct mg_policy *was, const struct mg_policy *is,
     pol_change_fn fn, void *arg)
 {
-	only_in(was, is, true, fn, arg);
-	only_in(is, was, false, fn, arg);
+	const struct mg_policy *const p[2] = {was, is};
+	const struct pol_separation *one, *other;
+	uint32_t i;
+
+	for (i = 0; i < was->separations.n; i++) {
+		one = separation(was, i);
+		other = same_in(is, key_of(was, one));
+		if (other == NULL || other->at_most != one->at_most)
+			report(p, one, other, fn, arg);
+	}
+	for (i = 0; i < is->separations.n; i++) {
+		one = separation(is, i);
+		if (same_in(was, key_of(is, one)) == NULL)
+			report(p, NULL, one, fn, arg);
+	}
 }
 
 /* ---- [policy] ---- */

@@ -23,13 +23,17 @@
 static void
 set_zone(struct pol_load *ld, void *obj)
 {
+	const struct pol_tz *tz;
+
 	(void)obj;
 	ld->p->zone_name =
 	    pol_strndup(&ld->p->mem, ld->ln->value, strlen(ld->ln->value));
 	if (ld->p->zone_name == NULL)
 		ld->no_memory = true;
-	else if (pol_zone(ld, NULL, 0) == NULL)
+	else if ((tz = pol_zone(ld, NULL, 0)) == NULL)
 		ld->p->zone_name = NULL;
+	else
+		ld->p->zone = tz->data;
 }
 
 static void

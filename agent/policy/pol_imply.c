@@ -101,6 +101,21 @@ sel_implies(const struct list *a, const struct list *b)
 	return true;
 }
 
+/* Whether everything in a is excluded by b. */
+static bool
+sel_clash(const struct list *a, const struct list *b)
+{
+	uint32_t i;
+
+	if (a->sel == NULL || b->sel == NULL || a->sel->npos == 0)
+		return false;
+	for (i = 0; i < a->sel->nwords; i += 1 + (a->sel->w[i] & ~POL_SEL_NOT))
+		if ((a->sel->w[i] & POL_SEL_NOT) == 0 &&
+		    !any_item(b, true, a, i))
+			return false;
+	return true;
+}
+
 /* ---- networks and times ---- */
 
 static bool
@@ -227,6 +242,24 @@ pol_conds_imply(const struct mg_policy *pa, const struct pol_rule *a,
 		    !pol_cond_implies(pa, a, pb, b, (enum pol_cond)cond))
 			return false;
 	return true;
+}
+
+bool
+pol_conds_clash(const struct mg_policy *pa, const struct pol_rule *a,
+    const struct mg_policy *pb, const struct pol_rule *b)
+{
+	static const enum pol_cond lists[] = {
+	    POL_COND_MODEL, POL_COND_HOST, POL_COND_VERSION, POL_COND_WHEN};
+	size_t i;
+
+	for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		struct list la = {pa, sel_of(a, lists[i]), lists[i]};
+		struct list lb = {pb, sel_of(b, lists[i]), lists[i]};
+
+		if (sel_clash(&la, &lb) || sel_clash(&lb, &la))
+			return true;
+	}
+	return false;
 }
 
 /* ---- one item at a time ---- */

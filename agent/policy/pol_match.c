@@ -459,6 +459,18 @@ when_word(const struct mg_policy *p, uint32_t atom)
 	return ((struct pol_when_term *)p->whens.v)[atom].text;
 }
 
+/* "!10.0.0.0/8, !local": from elsewhere than that. */
+static void
+say_from(struct pol_words *w, const struct pol_nets *nets)
+{
+	const char *s;
+
+	pol_put(w, nets->npos > 0 ? " from " : " from elsewhere than ");
+	for (s = nets->text; *s != '\0'; s++)
+		if (nets->npos > 0 || *s != '!')
+			pol_say(w, "%c", *s);
+}
+
 void
 pol_say_conds(struct pol_words *w, const struct mg_policy *p,
     const struct pol_rule *r, unsigned conds)
@@ -482,7 +494,7 @@ pol_say_conds(struct pol_words *w, const struct mg_policy *p,
 		say_sel(
 		    w, p, r->host, host_word, " on ", " on hosts other than ");
 	if ((conds & POL_COND_FROM) != 0)
-		pol_say(w, " from %s", r->from->text);
+		say_from(w, r->from);
 	if ((conds & POL_COND_TIME) != 0)
 		pol_say(w, " at %s", r->time->text);
 	if ((conds & POL_COND_WHEN) != 0)

@@ -64,35 +64,3 @@ pol_near(const struct mg_policy *p, const struct mg_ask *ask,
 	}
 	return n;
 }
-
-void
-pol_say_demand(struct pol_words *w, const struct mg_demand *d)
-{
-	const char *sep = "";
-
-	if (d == NULL)
-		return;
-#define SAY(cond, ...)                                                         \
-	do {                                                                   \
-		if (cond) {                                                    \
-			pol_say(w, "%s", sep);                                 \
-			pol_say(w, __VA_ARGS__);                               \
-			sep = ", ";                                            \
-		}                                                              \
-	} while (0)
-	SAY(d->mfa, "mfa");
-	SAY(d->hardware_key, "a hardware key");
-	SAY(d->keys != 0, "a certain kind of login key");
-	SAY(d->key_max_age_ms != 0, "a fresh login key");
-	SAY(d->approve != NULL, "%s", d->approve->text);
-	SAY(d->different_teams, "different teams");
-	SAY(d->nexcluded > 0, "uninvolved approvers");
-	SAY(d->confirm_number, "the number");
-	SAY(d->artifact_signed, "a signed artifact");
-	SAY(d->live.n != 0, "at most %lld at once", (long long)d->live.n);
-	SAY(d->rate.n != 0, "at most %lld per person and time",
-	    (long long)d->rate.n);
-	SAY(d->bytes.n != 0, "a budget of %lld MiB",
-	    (long long)(d->bytes.n >> 20));
-#undef SAY
-}

@@ -49,6 +49,8 @@ usage(FILE *out)
 	    "beside policy.d)\n"
 	    "  --json           one JSON document instead of text\n"
 	    "  --group G=A,B    A and B are in group G (repeat as needed)\n"
+	    "  --at TIME        as if it were then, in UTC: "
+	    "2026-12-24T18:00\n"
 	    "  --no-nss         ask this machine about no users, groups, "
 	    "commands\n"
 	    "\n"

@@ -183,16 +183,30 @@ how_word(unsigned how)
 				     : "changed";
 }
 
+/* Where both allow, what they ask for alike is not said. */
 static void
-print_side(const char *word, const char *s, bool is_decision)
+print_side(const char *word, const char *s, const char *other)
 {
 	printf("    %s ", word);
-	if (!is_decision)
-		printf("%s\n", s == NULL ? "none" : s);
-	else if (s == NULL)
+	if (s == NULL)
 		printf("denied\n");
+	else if (s[0] != '\0')
+		printf("allowed with %s\n", s);
 	else
-		printf("allowed%s%s\n", s[0] == '\0' ? "" : " with ", s);
+		printf("allowed%s\n", other == NULL ? "" : " without that");
+}
+
+static void
+print_sides(const struct pol_change *c)
+{
+	if (c->kind == POL_CHANGE_DECISION) {
+		print_side("was", c->before, c->after);
+		print_side("now", c->after, c->before);
+	} else if (c->kind != POL_CHANGE_APPROVER &&
+		   c->kind != POL_CHANGE_MORE) {
+		printf("    was %s\n", c->before == NULL ? "not" : c->before);
+		printf("    now %s\n", c->after == NULL ? "not" : c->after);
+	}
 }
 
 static void
@@ -243,10 +257,7 @@ print_entry(const struct entry *e)
 	    how_word(c->how), pcli_off());
 	print_title(c);
 	putchar('\n');
-	if (c->kind != POL_CHANGE_APPROVER && c->kind != POL_CHANGE_MORE) {
-		print_side("was", c->before, c->kind == POL_CHANGE_DECISION);
-		print_side("now", c->after, c->kind == POL_CHANGE_DECISION);
-	}
+	print_sides(c);
 	if (e->nusers > 0)
 		pcli_names(e->users, e->nusers, 4);
 	if (c->where[0] != '\0')

@@ -22,7 +22,8 @@ static const char help[] =
     "would satisfy it, and who could approve now. LABEL is like\n"
     "env:production or a host's name; without `on`, and with the installed\n"
     "policy, it is this host. TIME is like 2026-12-24T18:00, in the policy's\n"
-    "time zone, or with a Z in UTC; without it, now.\n\n"
+    "time zone, or with a Z in UTC; without it, now. What happened before\n"
+    "is not looked at: as if nothing had.\n\n"
     "exit status: 0 allowed, 1 denied, 3 allowed once others agree,\n"
     "125 the policy does not load\n";
 
@@ -85,6 +86,67 @@ this_host(struct pol_given *g)
 	mg_buf_fini(&b);
 	fclose(f);
 	g->ask.nlabels = g->nlabels;
+}
+
+/* ---- a past in which nothing has happened ---- */
+
+static int
+never(void *arg, const char *user, const char *operation, const char *model,
+    const char *version)
+{
+	(void)arg;
+	(void)user;
+	(void)operation;
+	(void)model;
+	(void)version;
+	return 0;
+}
+
+static bool
+nothing_live(void *arg, size_t i, struct mg_live *out)
+{
+	(void)arg;
+	(void)i;
+	(void)out;
+	return false;
+}
+
+static int64_t
+none_since(void *arg, const char *user, const char *operation, int64_t since_ms)
+{
+	(void)arg;
+	(void)user;
+	(void)operation;
+	(void)since_ms;
+	return 0;
+}
+
+static const struct mg_history no_history = {.did = never,
+    .approved = never,
+    .live = nothing_live,
+    .granted = none_since,
+    .bytes = none_since};
+
+/* Whether the past would matter to some rule that applies. */
+static bool
+asks_past(const struct explain *e)
+{
+	const struct mg_policy *p = e->c.p;
+	const struct mg_demand *d;
+	uint32_t op;
+	size_t i;
+
+	op = pol_map_find(&p->ops, e->g.operation, strlen(e->g.operation));
+	if (op == POL_NONE)
+		return false;
+	for (i = 0; i < e->nnear; i++) {
+		d = e->near[i].rule->demand;
+		if (e->near[i].missing == 0 && d != NULL &&
+		    (d->live.n != 0 || d->rate.n != 0 || d->bytes.n != 0 ||
+			d->nexcluded > 0))
+			return true;
+	}
+	return pol_op(p, op)->separations.n > 0;
 }
 
 /* ---- words ---- */
@@ -153,7 +215,8 @@ print_verdict(const struct explain *e)
 	if (v->uses == 0)
 		printf("used as often as needed\n");
 	else
-		printf("used %s\n", v->uses == 1 ? "once" : "several times");
+		printf(
+		    v->uses == 1 ? "used once\n" : "used %u times\n", v->uses);
 	if (v->artifact_signed)
 		printf("  only with a signed artifact\n");
 }
@@ -323,6 +386,7 @@ print_json(const struct explain *e, int status)
 	mg_json_int(j, "lasts_ms", v->lasts_ms);
 	mg_json_int(j, "uses", v->uses);
 	mg_json_bool(j, "groups_unknown", e->groups_unknown);
+	mg_json_bool(j, "past_taken_for_granted", asks_past(e));
 	json_rules(j, e);
 	mg_json_str(j, "policy", mg_policy_digest(e->c.p));
 	return pcli_json_end(&pj, status);
@@ -355,6 +419,7 @@ explain(struct explain *e)
 	size_t n;
 
 	ask->people = e->c.view;
+	ask->history = &no_history;
 	if (e->c.p->files.n > 0) {
 		mg_policy_files_look(e->c.p, e->files, POL_FILES_ASKED_MAX);
 		ask->files = e->files;
@@ -371,6 +436,10 @@ explain(struct explain *e)
 	print_applying(e);
 	print_near(e);
 	print_people(e);
+	if (asks_past(e))
+		printf("\nThis takes for granted that nobody did anything to "
+		       "this version before, that\nnothing runs, and that no "
+		       "limit is used up.\n");
 	if (e->groups_unknown)
 		printf("\nThis machine does not know '%s': groups count as "
 		       "unknown, which allows nothing.\n"

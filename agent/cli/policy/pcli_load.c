@@ -73,6 +73,13 @@ take_shared(struct taker *t)
 			    "'%s' is not of the form GROUP=USER,USER", v);
 			t->bad = true;
 		}
+	} else if ((v = value_of(t, "--at")) != NULL) {
+		if (!t->bad && mg_time_parse(v, 0, &c->now_ms) != MG_ERR_OK) {
+			pcli_error("'%s' is not a time such as "
+				   "2026-12-24T18:00Z",
+			    v);
+			t->bad = true;
+		}
 	} else if ((v = value_of(t, "-d")) != NULL) {
 		c->dir = v;
 		c->is_default = false;
