@@ -67,6 +67,22 @@ put_demand(struct pol_clauses *cs, const struct mg_demand *d)
 		    d->nsigners);
 }
 
+/* How it goes without the approvals: the less often, the stricter. */
+static void
+put_outage(struct pol_clauses *cs, const struct mg_verdict *v)
+{
+	size_t i;
+
+	put(cs, POL_CLAUSE_OUTAGE, "", 0, !v->served_before);
+	put(cs, POL_CLAUSE_GLASS, "", 0,
+	    !v->break_glass ? 2 : !v->break_glass_always);
+	if (!v->break_glass)
+		return;
+	put(cs, POL_CLAUSE_GLASS_LASTS, "", 0, -v->break_glass_ms);
+	for (i = 0; i < v->nreviewers; i++)
+		put(cs, POL_CLAUSE_REVIEWER, v->reviewers[i], 0, 1);
+}
+
 static void
 put_verdict(struct pol_clauses *cs, const struct mg_verdict *v)
 {
@@ -94,6 +110,8 @@ put_verdict(struct pol_clauses *cs, const struct mg_verdict *v)
 	if (v->nslots > 0)
 		put(cs, POL_CLAUSE_APPROVE_WITHIN, "", 0,
 		    -v->approve_within_ms);
+	if (v->nslots > 0)
+		put_outage(cs, v);
 	put(cs, POL_CLAUSE_START_WITHIN, "", 0, -v->start_within_ms);
 	put(cs, POL_CLAUSE_LASTS, "", 0, -v->lasts_ms);
 	put(cs, POL_CLAUSE_USES, "", 0,
@@ -145,10 +163,23 @@ find(const struct pol_clauses *cs, const struct pol_clause *c)
 	return NULL;
 }
 
+/* Whether something that only one of them has says anything. */
+static bool
+counts(const struct pol_clause *c, const struct pol_clauses *other)
+{
+	const struct pol_clause glass = {
+	    .kind = POL_CLAUSE_GLASS_LASTS, .name = ""};
+
+	/* How break-glass goes, where the other has none. */
+	return (c->kind != POL_CLAUSE_REVIEWER &&
+		   c->kind != POL_CLAUSE_GLASS_LASTS) ||
+	       find(other, &glass) != NULL;
+}
+
 unsigned
 pol_clauses_compare(const struct pol_clauses *was, const struct pol_clauses *is)
 {
-	const struct pol_clause *other;
+	const struct pol_clause *c, *other;
 	unsigned how = 0;
 	size_t i;
 
@@ -156,17 +187,20 @@ pol_clauses_compare(const struct pol_clauses *was, const struct pol_clauses *is)
 		return was->is_denied == is->is_denied ? 0
 		       : was->is_denied		       ? POL_WIDER
 						       : POL_NARROWER;
+	if (was->is_cut || is->is_cut)
+		return POL_WIDER | POL_NARROWER;
 	for (i = 0; i < was->n; i++) {
-		other = find(is, &was->v[i]);
-		if (other == NULL || other->strict < was->v[i].strict)
-			how |= POL_WIDER;
-		else if (other->strict > was->v[i].strict)
-			how |= POL_NARROWER;
+		c = &was->v[i];
+		if ((other = find(is, c)) == NULL)
+			how |= counts(c, is) ? POL_WIDER : 0;
+		else if (other->strict != c->strict)
+			how |= other->strict < c->strict ? POL_WIDER
+							 : POL_NARROWER;
 	}
 	for (i = 0; i < is->n; i++)
-		if (find(was, &is->v[i]) == NULL)
+		if (find(was, &is->v[i]) == NULL && counts(&is->v[i], was))
 			how |= POL_NARROWER;
-	return was->is_cut || is->is_cut ? POL_WIDER | POL_NARROWER : how;
+	return how;
 }
 
 /* ---- words ---- */
@@ -273,6 +307,23 @@ say_clause(struct pol_words *w, const struct pol_clause *c)
 		else
 			pol_say(w, "%lld use%s", (long long)-c->strict,
 			    c->strict == -1 ? "" : "s");
+		break;
+	case POL_CLAUSE_OUTAGE:
+		pol_put(w, c->strict != 0 ? "nothing while the hub is down"
+					  : "what was served before while the "
+					    "hub is down");
+		break;
+	case POL_CLAUSE_GLASS:
+		pol_put(w, c->strict == 2 ? "no break-glass"
+			   : c->strict == 1
+			       ? "break-glass while the hub is down"
+			       : "break-glass");
+		break;
+	case POL_CLAUSE_GLASS_LASTS:
+		say_time(w, "break-glass lasts ", -c->strict, "");
+		break;
+	case POL_CLAUSE_REVIEWER:
+		pol_say(w, "break-glass reviewed by %s", c->name);
 		break;
 	}
 }

@@ -304,7 +304,12 @@ set_uses(struct pol_load *ld, struct mg_demand *d)
 	const char *v = ld->ln->value;
 
 	d->has_uses = true;
-	if (strcmp(v, "unlimited") != 0)
+	if (strcmp(v, "unlimited") == 0)
+		return;
+	if (v[0] < '1' || v[0] > '9')
+		pol_err(ld, 0,
+		    "'%s' is neither a number from 1 nor 'unlimited'", v);
+	else
 		(void)pol_count(ld, v, strlen(v), 0, POL_USES_MAX, &d->uses);
 }
 

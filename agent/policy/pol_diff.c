@@ -196,6 +196,8 @@ mark_used(struct diff *d, int k)
 		for (w = 0; a != NULL && w < a->nways; w++)
 			for (j = 0; j < a->way[w].n; j++)
 				d->approves[k][a->way[w].need[j].role] = true;
+		if (r->demand != NULL && r->demand->outage.review != 0)
+			d->approves[k][r->demand->outage.review - 1] = true;
 	}
 	for (i = 0; i < p->guard.nsigners; i++) {
 		j = pol_role_rank(p, p->guard.signers[i].role,

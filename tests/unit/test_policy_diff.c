@@ -122,6 +122,21 @@ what_is_asked_for_is_compared_piece_by_piece(void **state)
 	    "wider deploy: lasts 1h > lasts 2h (ann)\n");
 	changes(RULE "uses = unlimited\n", RULE "uses = 3\n",
 	    "narrower deploy: any number of uses > 3 uses (ann)\n");
+	changes(RULE "approve = 1 risk\n",
+	    RULE "approve = 1 risk\nwhen-hub-down = served-before\n",
+	    "wider deploy: nothing while the hub is down > what was served "
+	    "before while the hub is down (ann)\n");
+	changes(RULE "approve = 1 risk\nbreak-glass = ops\n"
+		     "break-glass-review = risk\nbreak-glass-when = always\n",
+	    RULE "approve = 1 risk\nbreak-glass = ops\n"
+		 "break-glass-review = risk\n",
+	    "narrower deploy: break-glass > break-glass while the hub is down "
+	    "(ann)\n");
+	changes(RULE "approve = 1 risk\n",
+	    RULE "approve = 1 risk\nbreak-glass = ops\n"
+		 "break-glass-review = risk\n",
+	    "wider deploy: no break-glass > break-glass while the hub is "
+	    "down, break-glass reviewed by risk (ann)\n");
 	changes(RULE "max-concurrent = 1\n", RULE "max-concurrent = 2\n",
 	    "wider deploy: at most 1 at once per model > at most 2 at once "
 	    "per model (ann)\n");

@@ -253,11 +253,13 @@ static const struct {
     {"[rule r]\noperation = login\nlasts = 367d\n",
 	"policy.d/t.ini:3:9: the duration is over 366 days"},
     {"[rule r]\noperation = login\nuses = 0\n",
-	"policy.d/t.ini:3:8: the count must not be 0"},
+	"policy.d/t.ini:3:8: '0' is neither a number from 1 nor "
+	"'unlimited'"},
     {"[rule r]\noperation = login\nuses = 1x\n",
 	"policy.d/t.ini:3:9: 'x' is not a digit"},
     {"[rule r]\noperation = login\nuses = -1\n",
-	"policy.d/t.ini:3:8: a number must stand here"},
+	"policy.d/t.ini:3:8: '-1' is neither a number from 1 nor "
+	"'unlimited'"},
     {"[rule r]\noperation = login,\n",
 	"policy.d/t.ini:2:19: nothing stands behind the ','"},
     {"[rule r]\noperation = ,login\n",
