@@ -8,12 +8,12 @@ load lib
 setup_file() { host_up; }
 teardown_file() { host_down; }
 
-# tab LINE: the words that are offered at its end.
-tab()
+# tab LINE: the words that are offered at its end. tab_as USER LINE.
+tab() { tab_as alice "$1"; }
+tab_as()
 {
-	# shellcheck disable=SC2016
-	run as alice ". /usr/share/bash-completion/completions/modelgate
-	    COMP_LINE='$1' COMP_POINT=${#1}
+	run as "$1" ". /usr/share/bash-completion/completions/modelgate
+	    COMP_LINE='$2' COMP_POINT=${#2}
 	    _modelgate
 	    printf '%s\n' \"\${COMPREPLY[@]}\""
 	ok
@@ -43,4 +43,27 @@ tab()
 	[ "$(sort <<<"$output" | xargs)" = '--until --user' ]
 	tab 'modelgate log --user al'
 	[ "$output" = alice ]
+}
+
+@test "codes of what waits and what is held" {
+	as ci-deploy 'modelgate run deploy receipt-ocr@2 --no-wait --reason x'
+	id=$(wait_for_request)
+	tab_as ci-deploy 'modelgate cancel '
+	[[ $output == *"$id"* ]]
+	tab_as bob 'modelgate approve '
+	[[ $output == *"$id"* ]]
+	approve bob "$id"
+	approve carol "$id"
+	soon is_state "$id" granted
+	tab_as ci-deploy "modelgate done ${id:0:3}"
+	[ "$output" = "$id" ]
+}
+
+@test "the tools of policy and artifact, and their flags" {
+	tab 'modelgate policy wh'
+	[ "$(sort <<<"$output" | xargs)" = 'what-can who-can' ]
+	tab 'modelgate artifact d'
+	[ "$output" = digest ]
+	tab 'modelgate artifact verify --ke'
+	[ "$output" = --key ]
 }

@@ -190,6 +190,16 @@ machine()
 	hasnt "$MG_SANDBOX-6"
 }
 
+@test "without a build, up says what to do, and leaves nothing" {
+	run env MG_BUILD="$BATS_TEST_TMPDIR/nothing" \
+	    "$top/scripts/sandbox" --name "$MG_SANDBOX-7" up 3>&-
+	failed
+	has 'not built: modelgated '
+	has 'run make'
+	run sb list
+	hasnt "$MG_SANDBOX-7"
+}
+
 @test "a folder that is not root's alone is refused" {
 	mkdir -m 777 "/var/tmp/mg-base.$$"
 	run env MG_SANDBOX_BASE="/var/tmp/mg-base.$$" \

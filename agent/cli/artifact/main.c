@@ -77,10 +77,9 @@ static const struct command {
 	    BIT(OPT_IGNORE) | BIT(OPT_HASH) | BIT(OPT_SHARD_SIZE) |
 	    BIT(OPT_MAX_BYTES) | BIT(OPT_THREADS),
 	"digest PATH [--json | --manifest]\n"
-	"       artifact digest PATH --oms [--signature FILE] [--ignore "
-	"PATH]... "
-	"[--hash sha256|blake2b]\n"
-	"    [--shard-size BYTES] [--json]"},
+	"       modelgate artifact digest PATH --oms [--signature FILE] "
+	"[--ignore PATH]...\n"
+	"    [--hash sha256|blake2b] [--shard-size BYTES] [--json]"},
     {"sign", art_sign,
 	BIT(OPT_JSON) | BIT(OPT_SIGNATURE) | BIT(OPT_KEY) | BIT(OPT_CERT) |
 	    BIT(OPT_IGNORE) | BIT(OPT_NAME) | BIT(OPT_HASH) |
