@@ -237,9 +237,11 @@ fuzz: fuzz-build ## fuzz every decoder for TIME=60 seconds; NAME=x: one
 fuzz-replay: fuzz-build ## replay all corpora
 	scripts/fuzz replay build/clang-san-fuzz/fuzz
 
+# What the policy tools print, and the examples of their man page.
+GOLDEN := tests/golden/run tests/golden/man
 .PHONY: golden
 golden: $(B)/modelgate-policy ## what the policy tools print, as it was kept
-	$(Q)B=$(B) prove -e '' tests/golden/run
+	$(Q)B=$(B) prove -e '' $(GOLDEN)
 
 .PHONY: asan valgrind coverage
 asan: ## the unit tests with address and undefined-behaviour sanitizers
@@ -277,9 +279,9 @@ check: ## as root: install what is needed, build, run every test
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) check-all
 	$(Q)chown -R --reference=Makefile build
 check-all: all $(UNIT) $(PAMTESTS) $(ATTACKS) fuzz-build
-	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) prove --merge --timer -j$(JOBS) -e '' $(UNIT) scripts/lint tests/docs/agree tests/fuzz/replay tests/golden/run $(SYSTEM)
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) prove --merge --timer -j$(JOBS) -e '' $(UNIT) scripts/lint tests/docs/agree tests/fuzz/replay $(GOLDEN) $(SYSTEM)
 test: all $(UNIT) fuzz-build ## without root: unit tests, lint, corpora
-	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) prove --merge --timer -j$(JOBS) -e '' $(UNIT) scripts/lint tests/docs/agree tests/fuzz/replay tests/golden/run
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) prove --merge --timer -j$(JOBS) -e '' $(UNIT) scripts/lint tests/docs/agree tests/fuzz/replay $(GOLDEN)
 
 .PHONY: demo
 demo: ## as root: the whole story, in a sandbox, step by step

@@ -20,7 +20,7 @@
  *	pcli_*.c	one tool each
  */
 
-/* Exit statuses; also in modelgate-policy(1). */
+/* Exit statuses; also in modelgate-policy(5). */
 enum pcli_exit {
 	PCLI_OK = 0, /* fine; allowed; nothing changes */
 	PCLI_NO = 1, /* problems found; denied; only narrower */
