@@ -132,17 +132,17 @@ sys      := $(LIBSYS) $(LIBMG)
 monitor  := $(LIBPOL) $(LIBLED) $(LIBSYS) $(LIBMG)
 
 $(eval $(call binary,modelgated,agent/proc_monitor.c $(wildcard agent/mon_*.c),$(monitor),-linih -lcrypto))
-$(eval $(call binary,mg-front,agent/proc_front.c,$(sys),,$(STATIC)))
-$(eval $(call binary,mg-ident,agent/proc_ident.c,$(sys),))
-$(eval $(call binary,mg-audit,agent/proc_audit.c,$(sys),-laudit -lcap))
-$(eval $(call binary,mg-auth,agent/proc_auth.c,$(sys),-lpam -loath))
+$(eval $(call binary,mg-front,agent/proc_front.c,$(sys),-lseccomp,$(STATIC)))
+$(eval $(call binary,mg-ident,agent/proc_ident.c,$(sys),-lseccomp))
+$(eval $(call binary,mg-audit,agent/proc_audit.c,$(sys),-laudit -lseccomp))
+$(eval $(call binary,mg-auth,agent/proc_auth.c,$(sys),-lpam -loath -lseccomp))
 $(eval $(call binary,mg-run,agent/proc_run.c,$(sys),,$(STATIC)))
-$(eval $(call binary,mg-verify,agent/proc_verify.c,$(LIBVER) $(sys),-ljansson -lcrypto -lpthread -lm))
-$(eval $(call binary,mg-store,agent/proc_store.c,$(LIBVER) $(sys),))
-$(eval $(call binary,mg-query,agent/proc_query.c,$(sys),-lzstd))
-$(eval $(call binary,mg-probe,agent/proc_probe.c,$(sys),))
-$(eval $(call binary,mg-link,agent/proc_link.c,$(sys),-lssh))
-$(eval $(call binary,modelgate-hub,agent/hub/hub.c $(wildcard agent/hub/hub_*.c),$(LIBLED) $(sys),-linih -lcrypto))
+$(eval $(call binary,mg-verify,agent/proc_verify.c,$(LIBVER) $(sys),-ljansson -lcrypto -lseccomp -lpthread -lm))
+$(eval $(call binary,mg-store,agent/proc_store.c,$(LIBVER) $(sys),-lseccomp))
+$(eval $(call binary,mg-query,agent/proc_query.c,$(sys),-lzstd -lseccomp))
+$(eval $(call binary,mg-probe,agent/proc_probe.c,$(sys),-lseccomp))
+$(eval $(call binary,mg-link,agent/proc_link.c,$(sys),-lssh -lseccomp))
+$(eval $(call binary,modelgate-hub,agent/hub/hub.c $(wildcard agent/hub/hub_*.c),$(LIBLED) $(sys),-linih -lcrypto -lseccomp))
 $(eval $(call binary,mg-hub-conn,agent/hub/conn.c $(wildcard agent/hub/conn_*.c),$(sys),-lssh -lcrypto -lseccomp))
 $(eval $(call binary,modelgate,agent/cli/main.c $(wildcard agent/cli/cmd_*.c),$(lib),,$(STATIC)))
 $(eval $(call binary,modelgate-policy,$(wildcard agent/cli/policy/*.c),$(LIBPOL) $(lib),-linih -lcrypto))
@@ -185,7 +185,7 @@ all: $(BINARIES) $(MODULES) ## build everything below build/
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 $(UNIT): $(B)/unit/%: $(B)/o/tests/unit/%.o $(LIBHUB) $(LIBVER) $(monitor)
 	$(say) LINK $@
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka -linih -ljansson -lcrypto -lssh -lpam -loath -lqrencode -lm
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka -linih -ljansson -lcrypto -lssh -lseccomp -lpam -loath -lqrencode -lm
 
 # Tests of a built program start the one beside them.
 $(B)/unit/test_verify_process: | $(B)/mg-verify

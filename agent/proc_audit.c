@@ -23,15 +23,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libaudit.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "mg_chan.h"
+#include "mg_confine.h"
 #include "mg_file.h"
+#include "mg_filter.h"
 #include "mg_log.h"
 #include "mg_proc.h"
 
@@ -174,30 +175,35 @@ answer_state(struct mg_chan *ch, uint32_t id, int fd)
 		mg_fatal("cannot answer");
 }
 
-/* Only what is needed from here on. */
-static bool
-drop_capabilities(bool may_ask)
+/*
+ * Only what is needed from here on. Asking for the state takes
+ * CAP_AUDIT_CONTROL: only the writer that is nobody's has it. Root's files
+ * are root's without any capability, so no file can be opened any more.
+ */
+static void
+confine(bool may_ask)
 {
-	cap_value_t keep[2] = {CAP_AUDIT_WRITE, CAP_AUDIT_CONTROL};
-	cap_t caps;
-	int v;
-	bool ok;
+	static const struct mg_confine_limits limits = {
+	    .cpu_s = MG_CONFINE_INHERIT,
+	    .as_bytes = (uint64_t)64 << 20,
+	    .fsize_bytes = 0,
+	    .nofile = 16,
+	    .nproc = 0,
+	};
+	struct mg_confine_caps how = {
+	    .limits = &limits,
+	    .effective = MG_CAP(CAP_AUDIT_WRITE),
+	    .no_new_privs = true,
+	    .ends_with_parent = true,
+	};
+	char why[256];
 
-	/* Asking for the state takes CAP_AUDIT_CONTROL: only the writer that
-	 * is nobody's has it. */
-	for (v = 0; v <= CAP_LAST_CAP; v++)
-		if (v != CAP_AUDIT_WRITE &&
-		    !(may_ask && v == CAP_AUDIT_CONTROL))
-			(void)prctl(PR_CAPBSET_DROP, v, 0, 0, 0);
-	if ((caps = cap_init()) == NULL)
-		return false;
-	ok = cap_set_flag(
-		 caps, CAP_PERMITTED, may_ask ? 2 : 1, keep, CAP_SET) == 0 &&
-	     cap_set_flag(
-		 caps, CAP_EFFECTIVE, may_ask ? 2 : 1, keep, CAP_SET) == 0 &&
-	     cap_set_proc(caps) == 0;
-	cap_free(caps);
-	return ok && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+	if (may_ask)
+		how.effective |= MG_CAP(CAP_AUDIT_CONTROL);
+	how.permitted = how.bounding = how.effective;
+	if (mg_confine_caps(&how, why, sizeof(why)) != MG_ERR_OK ||
+	    mg_filter_only(0, why, sizeof(why)) != MG_ERR_OK)
+		mg_fatal("%s", why);
 }
 
 static bool
@@ -236,10 +242,7 @@ main(int argc, char **argv)
 	if ((fd = audit_open()) == -1)
 		mg_fatal(
 		    "cannot reach the kernel's audit: %s", strerror(errno));
-	if (!drop_capabilities(argc < 2))
-		mg_fatal("cannot drop capabilities: %s", strerror(errno));
-	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	(void)prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0);
+	confine(argc < 2);
 	ch = mg_chan_new(CHANNEL_FD, MG_ROLE_AUDIT, MG_ROLE_MONITOR, QUEUE_MAX);
 	if (ch == NULL)
 		mg_fatal("cannot open the channel");

@@ -29,6 +29,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <security/pam_appl.h>
 #include <signal.h>
@@ -43,8 +44,10 @@
 #include <unistd.h>
 
 #include "mg_chan.h"
+#include "mg_confine.h"
 #include "mg_esc.h"
 #include "mg_file.h"
+#include "mg_filter.h"
 #include "mg_log.h"
 #include "mg_time.h"
 #include "mg_totp.h"
@@ -628,7 +631,9 @@ set_limit(int what, rlim_t most)
 
 	if (getrlimit(what, &rl) != 0)
 		mg_fatal("getrlimit: %s", strerror(errno));
-	rl.rlim_cur = rl.rlim_max < most ? rl.rlim_max : most;
+	if (rl.rlim_max > most)
+		rl.rlim_max = most;
+	rl.rlim_cur = rl.rlim_max;
 	if (setrlimit(what, &rl) != 0)
 		mg_fatal("setrlimit: %s", strerror(errno));
 }
@@ -652,12 +657,26 @@ set_alarm(void)
 static void
 confine(void)
 {
+	/* What modules need: files of any person, another user, a helper
+	 * that ends, a port below 1024, locked memory, records of theirs. */
+	struct mg_confine_caps how = {
+	    .effective = MG_CAP(CAP_CHOWN) | MG_CAP(CAP_DAC_OVERRIDE) |
+			 MG_CAP(CAP_DAC_READ_SEARCH) | MG_CAP(CAP_FOWNER) |
+			 MG_CAP(CAP_FSETID) | MG_CAP(CAP_KILL) |
+			 MG_CAP(CAP_SETGID) | MG_CAP(CAP_SETUID) |
+			 MG_CAP(CAP_NET_BIND_SERVICE) | MG_CAP(CAP_IPC_LOCK) |
+			 MG_CAP(CAP_AUDIT_WRITE),
+	    .ends_with_parent = true,
+	};
+	char why[256];
+
+	how.permitted = how.bounding = how.effective;
 	if (geteuid() != 0 || getuid() != 0)
 		mg_fatal("must run as root");
-	if (prctl(PR_SET_DUMPABLE, 0) != 0 ||
-	    prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
-		mg_fatal("prctl: %s", strerror(errno));
-	set_limit(RLIMIT_CORE, 0);
+	/* Before the capabilities go: it takes one of them. */
+	if (mg_filter_never(false, why, sizeof(why)) != MG_ERR_OK ||
+	    mg_confine_caps(&how, why, sizeof(why)) != MG_ERR_OK)
+		mg_fatal("%s", why);
 	set_limit(RLIMIT_NOFILE, 256);
 	set_limit(RLIMIT_CPU, 60);
 	set_limit(RLIMIT_FSIZE, RLIM_INFINITY);

@@ -13,6 +13,8 @@
  *    nothing that the client could not say, and reaches no other client.
  * 2. Every message is decoded whole, each field checked, and encoded anew:
  *    no byte of a client goes on as it came.
+ * 3. Workers are one user: what one could do to another (signals, limits,
+ *    tracing) the filter forbids.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,6 +31,7 @@
 #include "mg_confine.h"
 #include "mg_esc.h"
 #include "mg_file.h"
+#include "mg_filter.h"
 #include "mg_log.h"
 #include "mg_why.h"
 
@@ -233,7 +236,7 @@ main(void)
 {
 	static const struct mg_confine_limits limits = {
 	    .cpu_s = MG_CONFINE_INHERIT,
-	    .as_bytes = MG_CONFINE_INHERIT,
+	    .as_bytes = (uint64_t)128 << 20,
 	    .fsize_bytes = 0,
 	    .nofile = 64,
 	    .nproc = 8192,
@@ -247,7 +250,9 @@ main(void)
 	if (mg_file_sanitise_std() != MG_ERR_OK ||
 	    fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC) != 0)
 		return 1;
-	if (mg_confine_user(USER, &limits, why, sizeof(why)) != MG_ERR_OK)
+	if (mg_confine_user(USER, &limits, why, sizeof(why)) != MG_ERR_OK ||
+	    mg_filter_only(MG_ALLOW_FORK, why, sizeof(why)) !=
+		MG_ERR_OK) /* Rule 3 */
 		mg_fatal("%s", why);
 	/* Workers are collected by the kernel. */
 	(void)signal(SIGCHLD, SIG_IGN);

@@ -25,12 +25,15 @@
 #include "mg_confine.h"
 #include "mg_esc.h"
 #include "mg_file.h"
+#include "mg_filter.h"
 #include "mg_log.h"
 #include "mg_name.h"
 
 #define CHANNEL_FD 3
 #define USER "_mg-ident"
 #define QUEUE_MAX 1048576
+#define FILTER                                                                 \
+	(MG_ALLOW_READ | MG_ALLOW_LOAD | MG_ALLOW_CONNECT | MG_ALLOW_THREADS)
 #define NSS_BUFFER 262144
 #define GROUPS_MAX 512 /* rows of ident_ans.groups */
 #define GIDS_MAX 16384
@@ -187,7 +190,8 @@ main(void)
 	if (mg_file_sanitise_std() != MG_ERR_OK ||
 	    fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC) != 0)
 		return 1;
-	if (mg_confine_user(USER, &limits, why, sizeof(why)) != MG_ERR_OK)
+	if (mg_confine_user(USER, &limits, why, sizeof(why)) != MG_ERR_OK ||
+	    mg_filter_only(FILTER, why, sizeof(why)) != MG_ERR_OK)
 		mg_fatal("%s", why);
 	ch = mg_chan_new(CHANNEL_FD, MG_ROLE_IDENT, MG_ROLE_MONITOR, QUEUE_MAX);
 	if (ch == NULL)

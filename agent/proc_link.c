@@ -38,6 +38,7 @@
 
 #include "mg_b64.h"
 #include "mg_confine.h"
+#include "mg_filter.h"
 #include "mg_esc.h"
 #include "mg_log.h"
 #include "mg_sshkey.h"
@@ -45,6 +46,7 @@
 #include "mg_time.h"
 
 #define USER "_mg-link"
+#define FILTER (MG_ALLOW_READ | MG_ALLOW_LOAD | MG_ALLOW_CONNECT)
 #define FD_CHANNEL 3
 #define MON_QUEUE ((size_t)1 << 20)
 #define OUT_MAX ((size_t)1 << 20)
@@ -819,8 +821,8 @@ main(void)
 	if (clearenv() != 0)
 		mg_fatal("cannot clear the environment");
 	(void)signal(SIGPIPE, SIG_IGN);
-	if (mg_confine_user(USER, &limits, why, sizeof(why)) !=
-	    MG_ERR_OK) /* Rule 1 */
+	if (mg_confine_user(USER, &limits, why, sizeof(why)) != MG_ERR_OK ||
+	    mg_filter_only(FILTER, why, sizeof(why)) != MG_ERR_OK) /* Rule 1 */
 		mg_fatal("%s", why);
 	if (ssh_init() != SSH_OK)
 		mg_fatal("cannot start libssh");

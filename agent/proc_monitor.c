@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <linux/capability.h>
 #include <openssl/sha.h>
 #include <signal.h>
 #include <stdio.h>
@@ -34,6 +35,7 @@
 #include <unistd.h>
 
 #include "mg_b64.h"
+#include "mg_confine.h"
 #include "mg_file.h"
 #include "mg_id.h"
 #include "mg_time.h"
@@ -480,6 +482,25 @@ limit_self(void)
 		mg_fatal("cannot go to /");
 }
 
+/*
+ * Its children start with root's capabilities, which with no-new-privileges
+ * are those that it holds, and drop their own. To itself it allows those to
+ * end them and to look into artifacts' folders.
+ */
+static void
+confine_self(void)
+{
+	const struct mg_confine_caps how = {
+	    .effective = MG_CAP(CAP_KILL) | MG_CAP(CAP_DAC_READ_SEARCH),
+	    .permitted = MG_CAPS_ALL,
+	    .bounding = MG_CAPS_ALL,
+	};
+	char why[256];
+
+	if (mg_confine_caps(&how, why, sizeof(why)) != MG_ERR_OK)
+		mg_fatal("%s", why);
+}
+
 static void
 open_dirs(struct mon *m)
 {
@@ -731,6 +752,7 @@ main(int argc, char **argv)
 		ready = daemonise();
 	limit_self();
 	start(&m);
+	confine_self();
 	watch_signals(&sig);
 	go(&m);
 	write_pidfile();

@@ -31,15 +31,18 @@
 #include "mg_chan.h"
 #include "mg_confine.h"
 #include "mg_file.h"
+#include "mg_filter.h"
 #include "mg_log.h"
 #include "mg_time.h"
 
 #define USER "_mg-link"
+#define FILTER (MG_ALLOW_READ | MG_ALLOW_LOAD | MG_ALLOW_CONNECT)
 #define FD_CHANNEL 3
 #define QUEUE_MAX 4096
 #define CONNECT_MS 4000
 #define BANNER_MS 4000
 #define ADDRESSES_MAX 4
+#define HELLO "SSH-2.0-modelgate-probe\r\n"
 
 enum answer { UNKNOWN, ANSWERS, DOWN };
 
@@ -84,13 +87,25 @@ judge_errno(int error)
 	return UNKNOWN;
 }
 
+/* The hub gives a connection a process once the other side has spoken. */
+static bool
+says_something(int fd)
+{
+	char byte;
+
+	(void)!send(fd, HELLO, strlen(HELLO), MSG_NOSIGNAL);
+	if (!is_ready(fd, POLLIN, BANNER_MS))
+		return false;
+	(void)!read(fd, &byte, 1);
+	return true;
+}
+
 static enum answer
 try_one(const struct addrinfo *ai, const char **whyp)
 {
 	enum answer r = UNKNOWN;
 	socklen_t len = sizeof(int);
 	int fd, error = 0;
-	char byte;
 
 	fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
 	    ai->ai_protocol);
@@ -110,8 +125,7 @@ try_one(const struct addrinfo *ai, const char **whyp)
 	} else if (error != 0) {
 		r = judge_errno(error);
 		*whyp = strerror(error);
-	} else if (is_ready(fd, POLLIN, BANNER_MS)) {
-		(void)!read(fd, &byte, 1);
+	} else if (says_something(fd)) {
 		r = ANSWERS; /* Rule 3 */
 	} else {
 		r = DOWN;
@@ -153,7 +167,8 @@ main(int argc, char *argv[])
 	if (mg_file_sanitise_std() != MG_ERR_OK ||
 	    fcntl(FD_CHANNEL, F_SETFD, FD_CLOEXEC) != 0 || argc != 3)
 		return 1;
-	if (mg_confine_user(USER, &limits, why, sizeof(why)) != MG_ERR_OK)
+	if (mg_confine_user(USER, &limits, why, sizeof(why)) != MG_ERR_OK ||
+	    mg_filter_only(FILTER, why, sizeof(why)) != MG_ERR_OK)
 		mg_fatal("%s", why);
 	ch = mg_chan_new(FD_CHANNEL, MG_ROLE_LINK, MG_ROLE_MONITOR, QUEUE_MAX);
 	if (ch == NULL)

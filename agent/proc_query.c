@@ -26,6 +26,7 @@
 #include "mg_chan.h"
 #include "mg_confine.h"
 #include "mg_file.h"
+#include "mg_filter.h"
 #include "mg_id.h"
 #include "mg_json.h"
 #include "mg_log.h"
@@ -453,7 +454,8 @@ main(void)
 	if (mg_file_sanitise_std() != MG_ERR_OK ||
 	    fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC) != 0)
 		return 1;
-	if (mg_confine_user(USER, &limits, why, sizeof(why)) != MG_ERR_OK)
+	if (mg_confine_user(USER, &limits, why, sizeof(why)) != MG_ERR_OK ||
+	    mg_filter_only(0, why, sizeof(why)) != MG_ERR_OK)
 		mg_fatal("%s", why);
 	(void)signal(SIGPIPE, SIG_IGN);
 	qy.ch = mg_chan_new(CHANNEL_FD, MG_ROLE_QUERY, MG_ROLE_MONITOR, 4096);

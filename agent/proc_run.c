@@ -17,12 +17,16 @@
  *    back; any failure ends the child before exec.
  * 4. This process is the session's leader and the subreaper of the run, so
  *    that whatever the command leaves behind comes back here.
+ * 5. It may use what its own work takes (another user, signals, the
+ *    terminal, the login uid); the command gets what its user gets at a
+ *    login, no filter and no bound of ours.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -39,6 +43,7 @@
 #include <unistd.h>
 
 #include "mg_chan.h"
+#include "mg_confine.h"
 #include "mg_file.h"
 #include "mg_log.h"
 #include "mg_proc.h"
@@ -719,6 +724,23 @@ block_signals(struct run *run)
 		mg_fatal("cannot watch for children: %s", strerror(errno));
 }
 
+/* Rule 5 */
+static void
+confine(void)
+{
+	const struct mg_confine_caps how = {
+	    .effective = MG_CAP(CAP_SETUID) | MG_CAP(CAP_SETGID) |
+			 MG_CAP(CAP_KILL) | MG_CAP(CAP_CHOWN) |
+			 MG_CAP(CAP_FOWNER) | MG_CAP(CAP_AUDIT_CONTROL),
+	    .permitted = MG_CAPS_ALL,
+	    .bounding = MG_CAPS_ALL,
+	};
+	char why[256];
+
+	if (mg_confine_caps(&how, why, sizeof(why)) != MG_ERR_OK)
+		mg_fatal("%s", why);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -733,7 +755,7 @@ main(int argc, char **argv)
 	mg_log_init("mg-run", MG_LOG_TO_PARENT, MG_LOG_INFO);
 	if (mg_file_sanitise_std() != MG_ERR_OK || argc < 1)
 		return 1;
-	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	confine();
 	if (argc == 3 && strcmp(argv[1], "sweep") == 0)
 		return sweep(argv[2]);
 	if (fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC) != 0)

@@ -32,6 +32,7 @@
 #include "mg_chan.h"
 #include "mg_confine.h"
 #include "mg_file.h"
+#include "mg_filter.h"
 #include "mg_log.h"
 #include "mg_time.h"
 #include "verify/mg_tree.h"
@@ -269,7 +270,9 @@ confine(int source)
 	char why[256];
 
 	if (mg_confine_root(&limits, source, FD_STORE, why, sizeof(why)) !=
-	    MG_ERR_OK)
+		MG_ERR_OK ||
+	    mg_filter_only(MG_ALLOW_READ | MG_ALLOW_WRITE, why, sizeof(why)) !=
+		MG_ERR_OK)
 		mg_fatal("%s", why);
 }
 

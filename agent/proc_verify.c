@@ -29,6 +29,7 @@
 #include "mg_chan.h"
 #include "mg_confine.h"
 #include "mg_file.h"
+#include "mg_filter.h"
 #include "mg_log.h"
 #include "mg_time.h"
 #include "verify/mg_approval.h"
@@ -48,6 +49,7 @@ struct mode {
 	enum mg_msg_op op;
 	enum mg_err (*answer)(struct mg_chan *ch, struct mg_frame *f, int fd);
 	bool takes_path; /* of an artifact, open as fd */
+	unsigned filter;
 	struct mg_confine_limits limits;
 };
 
@@ -191,15 +193,17 @@ answer_digest(struct mg_chan *ch, struct mg_frame *f, int fd)
 /* ---- the process ---- */
 
 static const struct mode modes[] = {
-    {"sig", "_mg-verify", MG_MSG_VERIFY_SIG_REQ, answer_sig, false,
+    {"sig", "_mg-verify", MG_MSG_VERIFY_SIG_REQ, answer_sig, false, 0,
 	{.cpu_s = 10, .as_bytes = 256 * MIB, .nofile = 16}},
     {"keygen", "_mg-keygen", MG_MSG_VERIFY_SIG_REQ, answer_keygen, false,
+	MG_ALLOW_EXEC | MG_ALLOW_READ | MG_ALLOW_LOAD,
 	{.cpu_s = 10,
 	    .as_bytes = 256 * MIB,
 	    .fsize_bytes = MIB,
 	    .nofile = 64,
 	    .nproc = 256}},
     {"digest", "_mg-verify", MG_MSG_DIGEST_REQ, answer_digest, true,
+	MG_ALLOW_READ | MG_ALLOW_THREADS,
 	{.cpu_s = MG_CONFINE_INHERIT,
 	    .as_bytes = 16384 * MIB, /* windows and arenas of 64 threads */
 	    .nofile = 256,
@@ -279,6 +283,8 @@ main(int argc, char **argv)
 		    sizeof(open_why));
 	r = mg_confine_user(
 	    mode->user, &mode->limits, why, sizeof(why)); /* Rule 1 */
+	if (r == MG_ERR_OK)
+		r = mg_filter_only(mode->filter, why, sizeof(why));
 	if (r != MG_ERR_OK)
 		mg_fatal("%s", why);
 	ch =

@@ -33,6 +33,7 @@
 
 #include "hub.h"
 #include "mg_file.h"
+#include "mg_filter.h"
 #include "mg_log.h"
 #include "mg_time.h"
 
@@ -83,11 +84,14 @@ static void
 harden(void)
 {
 	struct rlimit none = {0, 0}, files;
+	char why[256];
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
 	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 ||
 	    setrlimit(RLIMIT_CORE, &none) != 0)
 		mg_fatal("cannot give up privileges: %s", strerror(errno));
+	if (mg_filter_never(true, why, sizeof(why)) != MG_ERR_OK)
+		mg_fatal("%s", why);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &files);

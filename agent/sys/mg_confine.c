@@ -77,33 +77,73 @@ find_user(const char *name, uid_t *uidp, gid_t *gidp, char *why, size_t size)
 	return MG_ERR_OK;
 }
 
+/* ---- capabilities ---- */
+
+struct caps {
+	uint64_t effective, permitted, inheritable;
+};
+
 static bool
-drop_capabilities(void)
+get_caps(struct caps *c)
 {
 	struct __user_cap_header_struct h = {
 	    .version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct d[_LINUX_CAPABILITY_U32S_3];
 
 	memset(d, 0, sizeof(d));
+	if (syscall(SYS_capget, &h, d) != 0)
+		return false;
+	c->effective = d[0].effective | (uint64_t)d[1].effective << 32;
+	c->permitted = d[0].permitted | (uint64_t)d[1].permitted << 32;
+	c->inheritable = d[0].inheritable | (uint64_t)d[1].inheritable << 32;
+	return true;
+}
+
+/* Keeps what is held of permitted, and may use what is of effective. */
+static bool
+keep_caps(uint64_t permitted, uint64_t effective)
+{
+	struct __user_cap_header_struct h = {
+	    .version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct d[_LINUX_CAPABILITY_U32S_3];
+	struct caps have;
+
+	if (!get_caps(&have))
+		return false;
+	permitted &= have.permitted;
+	effective &= permitted;
+	memset(d, 0, sizeof(d));
+	d[0].permitted = (uint32_t)permitted;
+	d[1].permitted = (uint32_t)(permitted >> 32);
+	d[0].effective = (uint32_t)effective;
+	d[1].effective = (uint32_t)(effective >> 32);
 	return syscall(SYS_capset, &h, d) == 0;
 }
 
 static bool
-has_capabilities(void)
+has_no_caps_but(uint64_t permitted, uint64_t effective)
 {
-	struct __user_cap_header_struct h = {
-	    .version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct d[_LINUX_CAPABILITY_U32S_3];
-	unsigned all = 0;
-	size_t i;
+	struct caps have;
 
-	memset(d, 0, sizeof(d));
-	if (syscall(SYS_capget, &h, d) != 0)
-		return true;
-	for (i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
-		all |= d[i].effective | d[i].permitted | d[i].inheritable;
-	return all != 0;
+	return get_caps(&have) && (have.effective & ~effective) == 0 &&
+	       (have.permitted & ~permitted) == 0 && have.inheritable == 0;
 }
+
+/*
+ * Nothing else can be gained by exec. A set that may not be changed (no
+ * CAP_SETPCAP) is one that whoever started us has chosen.
+ */
+static void
+bound_caps(uint64_t keep)
+{
+	int c;
+
+	for (c = 0; c < 64; c++)
+		if ((keep & MG_CAP(c)) == 0)
+			(void)prctl(PR_CAPBSET_DROP, c, 0, 0, 0);
+}
+
+/* ---- users ---- */
 
 /* What the kernel says afterwards. Rule 1 */
 static bool
@@ -116,8 +156,8 @@ is_confined(uid_t uid, gid_t gid)
 	       getresgid(&rg, &eg, &sg) == 0 && rg == gid && eg == gid &&
 	       sg == gid && getgroups(0, NULL) == 0 &&
 	       prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 &&
-	       prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0 && !has_capabilities() &&
-	       setuid(0) == -1 && setgid(0) == -1;
+	       prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0 &&
+	       has_no_caps_but(0, 0) && setuid(0) == -1 && setgid(0) == -1;
 }
 
 /* The name of the step that failed, or NULL. */
@@ -129,13 +169,14 @@ change_user(uid_t uid, gid_t gid)
 	if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) != 0 ||
 	    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0)
 		return "ambient capabilities";
+	bound_caps(0);
 	if (setgroups(0, NULL) != 0)
 		return "setgroups";
 	if (setresgid(gid, gid, gid) != 0)
 		return "setresgid";
 	if (setresuid(uid, uid, uid) != 0)
 		return "setresuid";
-	if (!drop_capabilities())
+	if (!keep_caps(0, 0))
 		return "capset";
 	/* After the change: it resets both. */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) /* Rule 4 */
@@ -250,7 +291,7 @@ is_bare_root(void)
 {
 	return geteuid() == 0 && getuid() == 0 && getgroups(0, NULL) == 0 &&
 	       prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 &&
-	       prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0 && !has_capabilities();
+	       prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0 && has_no_caps_but(0, 0);
 }
 
 /* The name of the step that failed, or NULL. */
@@ -270,7 +311,7 @@ become_bare_root(int read_fd, int write_fd)
 		return "setresuid";
 	if (!keep_to(read_fd, write_fd))
 		return "Landlock";
-	if (!drop_capabilities())
+	if (!keep_caps(0, 0))
 		return "capset";
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
 		return "non-dumpable";
@@ -297,4 +338,41 @@ mg_confine_root(const struct mg_confine_limits *limits, int read_fd,
 		return say(why, why_size, MG_ERR_SYS, "cannot set limits: %s",
 		    strerror(errno));
 	return MG_ERR_OK;
+}
+
+/* ---- root with capabilities ---- */
+
+/* The name of the step that failed, or NULL. */
+static const char *
+confine_caps(const struct mg_confine_caps *how)
+{
+	if (how->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+		return "no-new-privs";
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0)
+		return "ambient capabilities";
+	if (how->bounding != MG_CAPS_ALL)
+		bound_caps(how->bounding);
+	if (!keep_caps(how->permitted, how->effective) ||
+	    !has_no_caps_but(how->permitted, how->effective)) /* Rule 1 */
+		return "capset";
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) /* Rule 4 */
+		return "non-dumpable";
+	if (how->ends_with_parent &&
+	    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
+		return "death signal";
+	if (!limit(RLIMIT_CORE, 0) ||
+	    (how->limits != NULL && !set_limits(how->limits)))
+		return "limits";
+	return NULL;
+}
+
+enum mg_err
+mg_confine_caps(const struct mg_confine_caps *how, char *why, size_t why_size)
+{
+	const char *step = confine_caps(how);
+
+	if (step == NULL)
+		return MG_ERR_OK;
+	return say(why, why_size, MG_ERR_SYS,
+	    "cannot give up privileges: %s: %s", step, strerror(errno));
 }

@@ -9,7 +9,7 @@
 #include "mg_err.h"
 
 /*
- * Giving up root: the first thing that an unprivileged process of modelgate
+ * Giving up root, or most of it: the first thing that a process of modelgate
  * does after it was started by one that has it.
  */
 
@@ -68,5 +68,28 @@ enum mg_err mg_confine_user(const char *name,
  */
 enum mg_err mg_confine_root(const struct mg_confine_limits *limits, int read_fd,
     int write_fd, char *why, size_t why_size) MG_MUST_CHECK;
+
+/* Capability c as a bit of a set; MG_CAPS_ALL: whatever is held now. */
+#define MG_CAP(c) (UINT64_C(1) << (c))
+#define MG_CAPS_ALL UINT64_MAX
+
+/* What is left to a process that stays root with some capabilities. */
+struct mg_confine_caps {
+	uint64_t effective; /* to use: what is held of these */
+	uint64_t permitted; /* to hold, and with no-new-privileges to pass
+			     * on to what it starts; of effective at least */
+	uint64_t bounding;  /* to gain by exec, at most */
+	bool no_new_privs;
+	bool ends_with_parent;
+	const struct mg_confine_limits *limits; /* NULL: as inherited */
+};
+
+/*
+ * Keeps no more than how says, writes no core, is not traceable. On
+ * failure the process may hold any part of its privileges: it must exit.
+ * MG_ERR_SYS; why says what failed.
+ */
+enum mg_err mg_confine_caps(const struct mg_confine_caps *how, char *why,
+    size_t why_size) MG_MUST_CHECK;
 
 #endif

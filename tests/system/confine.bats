@@ -1,0 +1,160 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: ISC
+#
+# Every process holds exactly what agent/PRIVSEP.md says, and one that was
+# taken over gains nothing: no grant, no run, no secret, no silence.
+# shellcheck disable=SC2154,SC2016
+
+bats_require_minimum_version 1.5.0
+load lib
+
+setup_file() { host_up; }
+teardown_file() { host_down; }
+teardown() { [ -n "${BATS_TEST_COMPLETED-}" ] || given_back; }
+
+libexec=/usr/libexec/modelgate
+
+# taken PROGRAM MODE: MODE of PROGRAM is the attacker's from now on; its
+# other modes stay as they are. The monitor starts anew, so that it uses it.
+taken()
+{
+	root mkdir -p /tmp/taken </dev/null
+	root sh -c 'rm -f /tmp/taken/gained /tmp/taken/next /tmp/taken/go; : >/tmp/taken/gained; chmod 777 /tmp/taken; chmod 666 /tmp/taken/*' </dev/null
+	root sh -c "[ -e $libexec/$1.real ] || mv $libexec/$1 $libexec/$1.real; cat >$libexec/$1; chmod 755 $libexec/$1" <<-END
+		#!/bin/sh
+		[ -z "\$1" ] || [ "\$1" = $2 ] || exec $libexec/$1.real "\$@"
+		umask 0
+		exec $(python3 -c 'import sys; print(sys.executable)') $top/tests/system/taken.py $top/agent/lib/mg_msg.def $2 /tmp/taken
+	END
+	restart
+}
+given_back()
+{
+	root sh -c "for f in $libexec/*.real; do [ ! -e \$f ] || mv \$f \${f%.real}; done" </dev/null
+	restart
+}
+# a taken front answers nobody, so readiness is read from the log
+restart()
+{
+	local n
+	n=$(starts)
+	sb service modelgated restart
+	soon -t 30 started_since "$n"
+}
+starts() { root grep -c 'evt=ready host' /var/log/modelgate/modelgated.log </dev/null || :; }
+started_since() { [ "$(starts)" -gt "$1" ]; }
+gained() { root cat /tmp/taken/gained </dev/null; }
+tried() { root cat /tmp/taken/next </dev/null; }
+other_version() { [ "$(serving)" = releases/2 ] && echo 1 || echo 2; }
+of() { ledger "$1" | wc -l; }
+
+@test "what PRIVSEP.md says of every process is what the kernel says" {
+	as mallory 'modelgate run deploy receipt-ocr@1' || : # her writer of records
+	run root python3 "$top/tests/system/confined.py" "$top/agent/PRIVSEP.md" \
+	    "$(pid_of modelgated)" "$(pid_of modelgate-hub)" \
+	    "$(sb env | sed -n "s/^MG_SANDBOX_HUB_PORT='\{0,1\}\([0-9]*\).*/\1/p")" </dev/null
+	ok
+	hasnt bad
+	[ "$(grep -c ^ok <<<"$output")" -eq "$(sed '1,/confine -->/d' "$top/agent/PRIVSEP.md" | grep -c '^| m')" ]
+}
+
+@test "every program that a process of ours can be is in the table" {
+	for p in "$top"/agent/proc_*.c; do
+		name=$(sed -n 's/^ \* \(m[a-z-]*\): .*/\1/p' "$p" | head -n 1)
+		grep -q "^| $name" "$top/agent/PRIVSEP.md" || fail "$name"
+	done
+}
+
+@test "a taken front: every message in its client's name and its own, nothing gained" {
+	pipeline deploy "receipt-ocr@$(other_version)"
+	id=$(wait_for_request)
+	grants=$(of grant) runs=$(of run)
+	# she logs in before: with a taken front nobody gets in
+	as mallory 'until [ -e /tmp/taken/go ]; do sleep 0.1; done
+	    for i in $(seq 160); do timeout 2 modelgate status </dev/null >/dev/null 2>&1; done' &
+	taken mg-front front
+	pid=$(pid_of modelgated)
+	root touch /tmp/taken/go </dev/null
+	wait %2 || :
+	[ "$(tried)" -gt 80 ]
+	[ "$(pid_of modelgated)" = "$pid" ]
+	[ -z "$(gained)" ] || fail "$(gained)"
+	# what it says in its own name is on the log, and its end
+	sb log modelgated | grep -q 'evt=protocol-violation.*proc=mg-front'
+	sb log modelgated | grep -q 'evt=child-died proc=mg-front'
+	given_back
+	[ "$(of grant)" -eq "$grants" ] && [ "$(of run)" -eq "$runs" ]
+	is_state "$id" pending
+	# what it asked in her name is on record in her name
+	ledger refused | jq -se '[.[] | select(.user == "mallory")] | length > 0'
+	as ci-deploy "modelgate cancel $id"
+	soon pipeline_ended
+}
+
+@test "a taken link or hub: forged, foreign and replayed decisions do not count and are on record" {
+	# one honest decision, to be replayed
+	pipeline deploy "receipt-ocr@$(other_version)"
+	id=$(wait_for_request)
+	approve bob "$id"
+	ledger decision | jq -rj 'select(.approver == "bob") | .sig' | tail -n 20 >"$BATS_TEST_TMPDIR/sig"
+	as ci-deploy "modelgate cancel $id"
+	soon pipeline_ended
+	rm "$BATS_TEST_TMPDIR/status"
+	grants=$(of grant) runs=$(of run) decisions=$(of decision)
+	pipeline deploy "receipt-ocr@$(other_version)"
+	id=$(wait_for_request)
+	u=$(root modelgate status "$id" --json </dev/null | jq -r '.[0].uuid')
+	root mkdir -p /tmp/taken </dev/null
+	root sh -c 'cat >/tmp/taken/replay' <"$BATS_TEST_TMPDIR/sig"
+	root sh -c "echo $u >/tmp/taken/uuid" </dev/null
+	taken mg-link link
+	rejections() { [ "$(ledger rejected | jq -c "select(.uuid == \"$u\")" | wc -l)" -ge "$1" ]; }
+	soon -t 30 rejections 12
+	soon -t 30 tried
+	is_state "$id" pending
+	[ -z "$(gained)" ] || fail "$(gained)"
+	given_back
+	[ "$(of grant)" -eq "$grants" ] && [ "$(of run)" -eq "$runs" ] && [ "$(of decision)" -eq "$decisions" ]
+	is_state "$id" pending
+	# the honest link delivers what honest people sign
+	run approve bob "$id"
+	ok
+	as ci-deploy "modelgate cancel $id"
+}
+
+@test "a taken judge of signatures, either one, grants nothing" {
+	for judge in sig keygen; do
+		pipeline deploy "receipt-ocr@$(other_version)"
+		id=$(wait_for_request)
+		u=$(root modelgate status "$id" --json </dev/null | jq -r '.[0].uuid')
+		decisions=$(of decision)
+		root mkdir -p /tmp/taken </dev/null
+		root sh -c "rm -f /tmp/taken/replay; echo $u >/tmp/taken/uuid" </dev/null
+		taken mg-verify $judge
+		taken mg-link link
+		rejections() { [ "$(ledger rejected | jq -c "select(.uuid == \"$u\")" | wc -l)" -ge 6 ]; }
+		soon -t 30 rejections
+		given_back
+		[ "$(of decision)" -eq "$decisions" ] || fail "$judge alone was believed"
+		is_state "$id" pending
+		as ci-deploy "modelgate cancel $id"
+		soon pipeline_ended
+		rm -f "$BATS_TEST_TMPDIR/status"
+	done
+}
+
+@test "a taken judge of artifacts that says another digest: nothing runs" {
+	runs=$(of run)
+	pipeline deploy "receipt-ocr@$(other_version)"
+	id=$(wait_for_request)
+	approve bob "$id"
+	taken mg-verify digest
+	v=$(root modelgate status "$id" --json </dev/null | jq -r '.[0].version')
+	pipeline deploy "receipt-ocr@$v" # who was cut off finds it again
+	approve carol "$id"
+	is_revoked() { is_state "$id" revoked; }
+	soon -t 20 is_revoked
+	[ "$(of run)" -eq "$runs" ]
+	[ -z "$(gained)" ] || fail "$(gained)"
+	given_back
+}
