@@ -34,6 +34,7 @@
  *	mon_run.c	running the command, ending it
  *	mon_hub.c	requests to the hub, decisions from it
  *	mon_outage.c	whether approvers can be reached at all
+ *	mon_tree.c	signed checkpoints of the ledger
  *	mon_pam.c	the four questions of the PAM module
  *	mon_list.c	listings and the ledger's readers
  *	ledger/mg_state.c	the fold over the ledger
@@ -416,6 +417,30 @@ bool mon_outage_is_down(const struct mon *m);
 /* Since when and why, or "". */
 void mon_outage_text(const struct mon *m, char *out, size_t size);
 
+/* Checkpoints wait for the hub; they are seen to. */
+void mon_hub_tree(struct mon *m);
+void mon_hub_tree_done(struct mon *m);
+/* Sends to the hub now, or not at all: false when it is not connected. */
+bool mon_hub_send(struct mon *m, enum mg_msg_op op, const void *msg);
+
+/* ---- mon_tree.c ---- */
+
+#define MON_TREE_RECORDS 1000 /* a checkpoint at least so often, */
+#define MON_TREE_MS 300000    /* and so long after a record */
+
+void mon_tree_init(struct mon *m);
+void mon_tree_fini(struct mon *m);
+/* The ledger has more durable lines. */
+void mon_tree_grown(struct mon *m);
+/* Signs a checkpoint now, and has the hub countersign it. */
+void mon_tree_checkpoint(struct mon *m);
+/* The newest of our own; empty: there is none. */
+const char *mon_tree_note(const struct mon *m);
+bool mon_tree_is_due(const struct mon *m);
+void mon_tree_send(struct mon *m);
+void mon_tree_link_down(struct mon *m);
+void mon_tree_witness(struct mon *m, const struct mg_hub_witness *w);
+
 /* ---- mon_pam.c ---- */
 
 void mon_pam(
@@ -431,6 +456,7 @@ void mon_list(struct mon_client *c, const struct mg_list_req *q);
 void mon_end(struct mon_client *c, const struct mg_end_req *q);
 void mon_log_query(struct mon_client *c, const struct mg_log_req *q);
 void mon_info(struct mon_client *c);
+void mon_checkpoint(struct mon_client *c);
 /* There are more lines: tells readers that wait for them. */
 void mon_list_grown(struct mon *m);
 void mon_list_fini(struct mon *m);
@@ -491,9 +517,10 @@ struct mon {
 	struct mon_mark *marks;	  /* second factors that PAM asked for */
 	struct mon_link *link;
 	struct mon_outage *outage;
+	struct mon_tree *tree;
 	struct ask *queries; /* readers of the ledger */
 	int64_t rotate_ms;   /* not before */
-	int cgroup; /* folder for runs' groups; -1: none */
+	int cgroup;	     /* folder for runs' groups; -1: none */
 	uint32_t run_counter;
 	struct mon_run *spare_run; /* started, not used yet */
 	struct mg_timer spare_timer;

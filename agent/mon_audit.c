@@ -32,6 +32,7 @@
 #define T_SERVICE_START 1130
 #define T_SERVICE_STOP 1131
 #define T_ANOM_LOGIN_FAILURES 2100
+#define T_ANOM_CRYPTO_FAIL 2110
 #define T_RESP_KILL_PROC 2202
 #define T_CRYPTO_REPLAY_USER 2406
 
@@ -294,6 +295,15 @@ fill_outage(struct mg_audit_req *a, const struct mg_rec *rec)
 }
 
 static void
+fill_witness(struct mg_audit_req *a)
+{
+	a->type = T_ANOM_CRYPTO_FAIL;
+	a->op = "ledger-changed";
+	a->why = "another-history";
+	a->success = false;
+}
+
+static void
 fill_factor(struct mg_audit_req *a, const struct mg_rec *rec, const char *op)
 {
 	a->type = T_USER_CHAUTHTOK;
@@ -352,6 +362,8 @@ mon_audit_fill(struct mon *m, const struct mg_rec *rec, struct mg_audit_req *a)
 		fill_factor(a, rec, type);
 	else if (strcmp(type, "outage") == 0)
 		fill_outage(a, rec);
+	else if (strcmp(type, "witness") == 0)
+		fill_witness(a);
 	else if (strcmp(type, "access") == 0)
 		fill_access(a, rec);
 	else

@@ -253,6 +253,9 @@ ask_other(struct mon_client *c, struct mg_frame *f)
 	case MG_MSG_INFO_REQ:
 		mon_info(c);
 		break;
+	case MG_MSG_CHECKPOINT_REQ:
+		mon_checkpoint(c);
+		break;
 	default:
 		ok = false;
 	}

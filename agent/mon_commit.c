@@ -228,10 +228,11 @@ rotate(struct mon *m)
 	if ((r = mg_state_save(m->state, &b)) == MG_ERR_OK)
 		r = mg_ledger_rotate(m->ledger, mg_buf_ptr(&b), mg_buf_len(&b));
 	mg_buf_fini(&b);
-	if (r == MG_ERR_OK)
+	if (r == MG_ERR_OK) {
 		mg_log(MG_EVT_LEDGER, "text='new segment' records=%llu",
 		    (unsigned long long)mg_ledger_size(m->ledger));
-	else
+		mon_tree_checkpoint(m);
+	} else
 		mg_log(MG_EVT_LEDGER_BAD, "text='no new segment' err='%s: %s'",
 		    mg_err_str(r), strerror(errno));
 }
@@ -252,6 +253,7 @@ mon_commit_round(void *arg)
 			mg_state_commit(m->state);
 			rotate(m);
 			mon_list_grown(m);
+			mon_tree_grown(m);
 		} else {
 			ledger_failed(m, errno);
 		}

@@ -79,7 +79,7 @@ is_wanted(struct mon *m)
 	for (req = mg_state_live(m->state); req != NULL; req = req->next)
 		if (req->live.state == MG_REQ_PENDING && req->nneed > 0)
 			return true;
-	return false;
+	return mon_tree_is_due(m);
 }
 
 static void send_put(struct mon_link *l, struct mg_req *req);
@@ -105,6 +105,7 @@ static void
 link_frame(void *arg, struct mg_frame *f)
 {
 	struct mon_link *l = arg;
+	struct mg_hub_witness w;
 	struct mg_link_status s;
 
 	switch ((int)f->op) {
@@ -117,8 +118,16 @@ link_frame(void *arg, struct mg_frame *f)
 		    s.up ? "connected" : "not connected",
 		    s.text[0] != '\0' ? ": " : "", s.text);
 		mg_log(MG_EVT_LINK, "up=%d text='%s'", s.up, s.text);
-		if (s.up)
+		if (s.up) {
 			resubmit(l);
+			mon_tree_send(l->m);
+		} else {
+			mon_tree_link_down(l->m);
+		}
+		return;
+	case MG_MSG_HUB_WITNESS:
+		if (mg_frame_decode(f, &w, sizeof(w)) == MG_ERR_OK)
+			mon_tree_witness(l->m, &w);
 		return;
 	case MG_MSG_HUB_DECISION:
 		take_decision(l->m, f);
@@ -145,6 +154,7 @@ link_ended(void *arg, int status)
 
 	(void)status;
 	l->up = false;
+	mon_tree_link_down(l->m);
 	snprintf(l->text, sizeof(l->text), "not connected: link ended");
 	if (!is_wanted(l->m)) {
 		snprintf(l->text, sizeof(l->text), "idle");
@@ -205,6 +215,36 @@ mon_hub_reconf(struct mon *m)
 	mon_proc_stop(&m->link->proc);
 	m->link->up = false;
 	link_start(m->link);
+}
+
+/* ---- the ledger's checkpoints ---- */
+
+void
+mon_hub_tree(struct mon *m)
+{
+	struct mon_link *l = link_of(m);
+
+	if (m->conf.hub_address[0] == '\0')
+		return;
+	if (l->up)
+		mon_tree_send(m);
+	else
+		link_start(l);
+}
+
+bool
+mon_hub_send(struct mon *m, enum mg_msg_op op, const void *msg)
+{
+	return m->link != NULL && m->link->up &&
+	       mon_port_send(&m->link->proc.port, 0, op, msg) == MG_ERR_OK;
+}
+
+void
+mon_hub_tree_done(struct mon *m)
+{
+	if (m->link != NULL && !is_wanted(m))
+		mon_timer_set(m, &m->link->idle,
+		    mg_time_boot_ms() + MON_LINK_IDLE_MS, link_idle, m->link);
 }
 
 /* ---- telling the hub ---- */

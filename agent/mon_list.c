@@ -628,3 +628,36 @@ mon_info(struct mon_client *c)
 {
 	(void)ask_new(c, info);
 }
+
+/* ---- checkpoints ---- */
+
+static void
+checkpoint(struct ask *a)
+{
+	struct mg_buf b;
+	struct mg_json j;
+
+	if (!may(a, "log")) {
+		fail(a, MG_WHY_NOT_PERMITTED,
+		    "only root or who holds the right 'log' may ask for a "
+		    "checkpoint",
+		    "");
+		return;
+	}
+	mon_tree_checkpoint(a->m);
+	mg_buf_init(&b, 16384);
+	mg_json_begin(&j, &b);
+	mg_json_obj(&j, NULL);
+	mg_json_int(&j, "records", (int64_t)mg_ledger_size(a->m->ledger));
+	mg_json_str(&j, "note", mon_tree_note(a->m));
+	mg_json_obj_end(&j);
+	send_item(a, &b, &j);
+	mg_buf_fini(&b);
+	finish(a, "");
+}
+
+void
+mon_checkpoint(struct mon_client *c)
+{
+	(void)ask_new(c, checkpoint);
+}

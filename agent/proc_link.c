@@ -463,6 +463,8 @@ union message {
 	struct mg_hub_state state;
 	struct mg_hub_decision decision;
 	struct mg_hub_verdict verdict;
+	struct mg_hub_tree tree;
+	struct mg_hub_witness witness;
 	struct mg_hub_ping ping;
 };
 
@@ -491,7 +493,8 @@ from_hub(struct link *l, const struct mg_frame *f)
 	l->heard_ms = mg_time_boot_ms();
 	if (f->op == MG_MSG_HUB_PING)
 		return to_hub(l, f->id, MG_MSG_HUB_PONG, &m);
-	if (f->op == MG_MSG_HUB_PUT_ANS || f->op == MG_MSG_HUB_DECISION)
+	if (f->op == MG_MSG_HUB_PUT_ANS || f->op == MG_MSG_HUB_DECISION ||
+	    f->op == MG_MSG_HUB_WITNESS)
 		to_monitor(l, f->id, f->op, &m);
 	else if (f->op != MG_MSG_HUB_PONG)
 		return bad(l, "the hub sent a %s", mg_msg_name(f->op));
@@ -608,7 +611,7 @@ from_monitor(struct link *l, const struct mg_frame *f)
 	union message m;
 
 	if (f->op != MG_MSG_HUB_PUT && f->op != MG_MSG_HUB_STATE &&
-	    f->op != MG_MSG_HUB_VERDICT)
+	    f->op != MG_MSG_HUB_VERDICT && f->op != MG_MSG_HUB_TREE)
 		mg_fatal("the monitor sent %s", mg_msg_name(f->op));
 	if (t == NULL || t->size > sizeof(m) ||
 	    mg_frame_decode(f, &m, t->size) != MG_ERR_OK)

@@ -574,6 +574,7 @@ go(struct mon *m)
 	wait_for_audit(m);
 	record_start(m);
 	record_policy(m, true, m->policy, "");
+	mon_tree_init(m);
 	mon_commit_round(m);
 	mon_people_refresh_groups(m);
 	mon_run_sweep(m);
@@ -599,6 +600,7 @@ stop(struct mon *m)
 	mon_outage_fini(m);
 	mon_hub_fini(m);
 	record_stop(m);
+	mon_tree_fini(m);
 	mon_audit_fini(m);
 	mon_people_fini(m);
 	mon_commit_fini(m);

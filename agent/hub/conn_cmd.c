@@ -33,6 +33,9 @@ static const char help[] =
     "  show ID [--json]                     everything about one request\n"
     "  text ID approve|deny [NOTE]          the text to sign\n"
     "  submit ID approve|deny [NOTE]        a signature, on standard input\n"
+    "  ledgers                              hosts whose ledgers are "
+    "witnessed\n"
+    "  checkpoints|leaves|alarms HOST       what is kept of one\n"
     "  whoami                               whom the hub takes you for\n"
     "  help                                 this\n"
     "ID is the short code or the UUID. To approve:\n"
@@ -612,6 +615,72 @@ cmd_submit(struct conn *c, struct conn_args *a)
 	return status;
 }
 
+/* ---- ledgers ---- */
+
+static int
+print_tree(struct conn *c, enum mg_hub_tree_part part, const char *host)
+{
+	struct mg_conn_tree_req req = {.what = (uint8_t)part, .host = host};
+	struct mg_conn_tree ans;
+	struct mg_frame f;
+	uint32_t id;
+	enum mg_err r;
+
+	for (;;) {
+		if (!conn_ask(c, MG_MSG_CONN_TREE_REQ, &req, &id))
+			return fail(c, no_answer(MG_ERR_CLOSED));
+		if ((r = conn_answer(c, id, CONN_HUB_MS, &f)) != MG_ERR_OK)
+			return fail(c, no_answer(r));
+		if (f.op != MG_MSG_CONN_TREE ||
+		    mg_frame_decode(&f, &ans, sizeof(ans)) != MG_ERR_OK)
+			return fail(c, no_answer(MG_ERR_CLOSED));
+		if (!ans.ok)
+			return fail(c, ans.text);
+		if (ans.data_len == 0)
+			return CONN_STATUS_OK;
+		if (!conn_write(c, ans.data, ans.data_len))
+			return CONN_STATUS_REFUSED;
+		req.offset += ans.data_len;
+	}
+}
+
+static int
+cmd_ledgers(struct conn *c, struct conn_args *a)
+{
+	if (a->p[0] != '\0')
+		return usage(c, "ledgers takes nothing");
+	return print_tree(c, MG_HUB_TREE_LIST, "");
+}
+
+static int
+one_ledger(struct conn *c, struct conn_args *a, enum mg_hub_tree_part part)
+{
+	char host[MG_NAME_MAX + 1];
+
+	if (conn_args_word(a, host, sizeof(host)) != MG_ERR_OK ||
+	    !mg_name_is_valid(host) || a->p[strspn(a->p, " \t")] != '\0')
+		return usage(c, "name one host");
+	return print_tree(c, part, host);
+}
+
+static int
+cmd_checkpoints(struct conn *c, struct conn_args *a)
+{
+	return one_ledger(c, a, MG_HUB_TREE_CHECKPOINTS);
+}
+
+static int
+cmd_leaves(struct conn *c, struct conn_args *a)
+{
+	return one_ledger(c, a, MG_HUB_TREE_LEAVES);
+}
+
+static int
+cmd_alarms(struct conn *c, struct conn_args *a)
+{
+	return one_ledger(c, a, MG_HUB_TREE_ALARMS);
+}
+
 /* ---- the rest ---- */
 
 static int
@@ -641,6 +710,10 @@ static const struct {
     {"show", cmd_show},
     {"text", cmd_text},
     {"submit", cmd_submit},
+    {"ledgers", cmd_ledgers},
+    {"checkpoints", cmd_checkpoints},
+    {"leaves", cmd_leaves},
+    {"alarms", cmd_alarms},
     {"whoami", cmd_whoami},
     {"help", cmd_help},
 };

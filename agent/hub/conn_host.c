@@ -22,6 +22,8 @@ union message {
 	struct mg_hub_state state;
 	struct mg_hub_decision decision;
 	struct mg_hub_verdict verdict;
+	struct mg_hub_tree tree;
+	struct mg_hub_witness witness;
 	struct mg_hub_ping ping;
 };
 
@@ -54,7 +56,7 @@ static bool
 is_from_host(enum mg_msg_op op)
 {
 	return op == MG_MSG_HUB_PUT || op == MG_MSG_HUB_STATE ||
-	       op == MG_MSG_HUB_VERDICT;
+	       op == MG_MSG_HUB_VERDICT || op == MG_MSG_HUB_TREE;
 }
 
 /* Rule 1 */
@@ -115,7 +117,8 @@ read_hub(struct conn *c, struct mg_stream *st)
 	while ((r = mg_chan_recv(c->hub, &f, NULL)) == MG_ERR_OK) {
 		t = mg_msg_type(f.op);
 		if ((f.op != MG_MSG_HUB_PUT_ANS &&
-			f.op != MG_MSG_HUB_DECISION) ||
+			f.op != MG_MSG_HUB_DECISION &&
+			f.op != MG_MSG_HUB_WITNESS) ||
 		    t == NULL || mg_frame_decode(&f, &m, t->size) != MG_ERR_OK)
 			return violation(c, "message of the hub's own");
 		if (!to_host(c, st, f.id, f.op, &m))

@@ -310,6 +310,9 @@ open_store(struct hub *hub)
 	if (hub_store_open(&hub->store, c->state, &limits, &torn, why,
 		sizeof(why)) != MG_ERR_OK)
 		mg_fatal("state in '%s' cannot be used: %s", c->state, why);
+	hub->trees = hub_trees_new(hub->store.journal.dirfd);
+	if (hub->trees == NULL)
+		mg_fatal("out of memory");
 	if (torn > 0)
 		mg_log(MG_EVT_LEDGER,
 		    "repaired: a record of %zu bytes that was being written "
@@ -351,6 +354,7 @@ end(struct hub *hub)
 	hub_listen_end(hub);
 	hub_peers_end(hub);
 	hub_notify_free(hub->notify);
+	hub_trees_free(hub->trees);
 	hub_store_close(&hub->store);
 	hub_keys_free(hub);
 	mg_watch_del(hub->log_watch);

@@ -6,6 +6,7 @@
 #include "hub_notify.h"
 #include "hub_source.h"
 #include "hub_store.h"
+#include "hub_tree.h"
 #include "mg_chan.h"
 #include "mg_loop.h"
 #include "mg_signers.h"
@@ -74,6 +75,7 @@ struct hub {
 	struct mg_buf host_key; /* secret */
 	struct hub_store store;
 	struct hub_notify *notify;
+	struct hub_trees *trees; /* of hosts' ledgers */
 	struct hub_sources sources;
 	struct hub_peer *first, *last;
 	size_t count[HUB_PEER_NSTATES];
@@ -165,6 +167,7 @@ void hub_on_host_req(struct hub_peer *p);
 void hub_on_put(struct hub_peer *p, uint32_t id, const struct mg_hub_put *m);
 void hub_on_state(struct hub_peer *p, const struct mg_hub_state *m);
 void hub_on_verdict(struct hub_peer *p, const struct mg_hub_verdict *m);
+void hub_on_tree(struct hub_peer *p, uint32_t id, const struct mg_hub_tree *m);
 
 /* ---- hub_approver.c ---- */
 
@@ -174,6 +177,9 @@ void hub_on_show(
     struct hub_peer *p, uint32_t id, const struct mg_conn_show_req *m);
 void hub_on_submit(
     struct hub_peer *p, uint32_t id, const struct mg_conn_submit_req *m);
+
+void hub_on_tree_req(
+    struct hub_peer *p, uint32_t id, const struct mg_conn_tree_req *m);
 
 /* Sends more of an inbox, as far as the queue takes it. */
 void hub_list_more(struct hub_peer *p);

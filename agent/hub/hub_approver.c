@@ -339,3 +339,45 @@ hub_tell_verdict(struct hub *hub, const struct hub_request *req,
 		hub_peer_send(p, p->waits_id, MG_MSG_CONN_VERDICT, &m);
 	}
 }
+
+/* ---- ledgers ---- */
+
+void
+hub_on_tree_req(
+    struct hub_peer *p, uint32_t id, const struct mg_conn_tree_req *m)
+{
+	static uint8_t piece[57344];
+	struct mg_conn_tree ans = {.ok = true, .data = piece, .text = ""};
+	struct mg_buf b;
+	ssize_t n = -1;
+	size_t left;
+
+	if (m->what >= MG_HUB_TREE_PARTS) {
+		hub_peer_violation(p, "no such part of a ledger");
+		return;
+	}
+	if (m->what == MG_HUB_TREE_LIST) {
+		mg_buf_init(&b, (size_t)1 << 24);
+		if (hub_trees_list(p->hub->trees, &b) == MG_ERR_OK) {
+			left = mg_buf_len(&b);
+			left = m->offset < left ? left - (size_t)m->offset : 0;
+			n = (ssize_t)(left < sizeof(piece) ? left
+							   : sizeof(piece));
+			if (n > 0)
+				memcpy(piece, mg_buf_ptr(&b) + m->offset,
+				    (size_t)n);
+		}
+		mg_buf_fini(&b);
+	} else {
+		n = hub_trees_read(p->hub->trees,
+		    (enum mg_hub_tree_part)m->what, m->host, m->offset, piece,
+		    sizeof(piece));
+	}
+	if (n < 0) {
+		ans.ok = false;
+		ans.text = "nothing is kept of such a host's ledger";
+		n = 0;
+	}
+	ans.data_len = (size_t)n;
+	hub_peer_send(p, id, MG_MSG_CONN_TREE, &ans);
+}

@@ -188,3 +188,30 @@ hub_on_verdict(struct hub_peer *p, const struct mg_hub_verdict *m)
 	hub_notify_verdict(hub->notify, req, d, hub_now(hub));
 	hub_changed(hub);
 }
+
+/* ---- ledgers ---- */
+
+/* The raw key of a host; only Ed25519 can sign checkpoints. */
+static bool
+host_key_of(const struct hub_peer *p, uint8_t pub[MG_ED25519])
+{
+	return mg_ed25519_from_blob(p->key, p->key_len, pub) == MG_ERR_OK;
+}
+
+void
+hub_on_tree(struct hub_peer *p, uint32_t id, const struct mg_hub_tree *m)
+{
+	uint8_t key[MG_ED25519], seed[MG_ED25519], pub[MG_ED25519];
+	struct mg_hub_witness ans = {.text = "only Ed25519 keys of host and "
+					     "hub can sign checkpoints"};
+	struct hub *hub = p->hub;
+	bool alarm;
+
+	if (host_key_of(p, key) &&
+	    mg_ed25519_from_openssh((const char *)mg_buf_ptr(&hub->host_key),
+		mg_buf_len(&hub->host_key), seed, pub) == MG_ERR_OK)
+		hub_trees_take(hub->trees, p->name, key, m, seed, pub,
+		    hub_now(hub) / 1000, &ans, &alarm);
+	explicit_bzero(seed, sizeof(seed));
+	hub_peer_send(p, id, MG_MSG_HUB_WITNESS, &ans);
+}

@@ -264,6 +264,8 @@ union message {
 	struct mg_hub_put put;
 	struct mg_hub_state state;
 	struct mg_hub_verdict verdict;
+	struct mg_hub_tree tree;
+	struct mg_conn_tree_req tree_req;
 };
 
 /* Rule 2 */
@@ -276,12 +278,13 @@ is_due(const struct hub_peer *p, enum mg_msg_op op)
 	case HUB_PEER_APPROVER:
 		return op == MG_MSG_CONN_LIST_REQ ||
 		       op == MG_MSG_CONN_SHOW_REQ ||
-		       op == MG_MSG_CONN_SUBMIT_REQ;
+		       op == MG_MSG_CONN_SUBMIT_REQ ||
+		       op == MG_MSG_CONN_TREE_REQ;
 	case HUB_PEER_HOST:
 		return op == MG_MSG_CONN_HOST_REQ;
 	case HUB_PEER_HOST_READY:
 		return op == MG_MSG_HUB_PUT || op == MG_MSG_HUB_STATE ||
-		       op == MG_MSG_HUB_VERDICT;
+		       op == MG_MSG_HUB_VERDICT || op == MG_MSG_HUB_TREE;
 	case HUB_PEER_WAITING:
 	case HUB_PEER_ENDING:
 	case HUB_PEER_NSTATES:
@@ -307,6 +310,10 @@ act(struct hub_peer *p, const struct mg_frame *f, const union message *m)
 		hub_on_put(p, f->id, &m->put);
 	else if (f->op == MG_MSG_HUB_STATE)
 		hub_on_state(p, &m->state);
+	else if (f->op == MG_MSG_HUB_TREE)
+		hub_on_tree(p, f->id, &m->tree);
+	else if (f->op == MG_MSG_CONN_TREE_REQ)
+		hub_on_tree_req(p, f->id, &m->tree_req);
 	else
 		hub_on_verdict(p, &m->verdict);
 }
