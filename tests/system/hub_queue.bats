@@ -15,7 +15,7 @@ silent() { has_host host1 && host_end host1; host host1; }
 verdict_is()
 {
 	S bob show "$U" --json |
-	    jq -e ".judged == \"$1\" and .verdict == \"$2\""
+	    jq -se ".[0].judged == \"$1\" and .[0].verdict == \"$2\""
 }
 
 @test "a decision waits for a host that is away, and reaches it later" {

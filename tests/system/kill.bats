@@ -35,6 +35,10 @@ kill_part()
 		sb service "$1" start
 		;;
 	mg-hub-conn) pkill -KILL -P "$(pid_of modelgate-hub)" || : ;;
+	mg-front) # with the workers that have a client each
+		pkill -KILL -P "$(pgrep -d, -P "$(pid_of modelgated)" -x mg-front)" || :
+		pkill -KILL -P "$(pid_of modelgated)" -x mg-front || :
+		;;
 	*) pkill -KILL -P "$(pid_of modelgated)" -x "$1" || : ;;
 	esac
 }
@@ -106,7 +110,12 @@ set timeout 30
 spawn -noecho $top/scripts/sandbox ssh -tt alice modelgate run rollback receipt-ocr@$1
 expect -ex "Verification code:" {} eof { puts "never asked"; exit 98 }
 exec touch $BATS_TEST_TMPDIR/asked
-expect eof
+# A try that fails may be followed by another: given up.
+expect {
+	-ex "Verification code:" { send "\003"; exp_continue }
+	timeout { puts "nothing happens"; exit 99 }
+	eof {}
+}
 exit [lindex [wait] 3]
 END
 	soon -t 20 test -e "$BATS_TEST_TMPDIR/asked"
@@ -119,7 +128,9 @@ END
 		at_prompt "$(other_version)"
 		kill_part "$part"
 		run wait $!
-		[ "$status" -eq 125 ] || fail "$part: alice saw $status: $(cat "$BATS_TEST_TMPDIR/alice")"
+		case $status in
+		0 | 98 | 99) fail "$part: alice saw $status: $(cat "$BATS_TEST_TMPDIR/alice")" ;;
+		esac
 		soon alive
 		run root modelgate grants --all
 		hasnt alice
@@ -160,11 +171,12 @@ nothing_held() { root modelgate grants --all </dev/null | grep -q 'nothing is he
 	for part in modelgate-hub mg-ident mg-audit mg-link; do
 		echo "# $part" >&2
 		as ci-deploy "modelgate run long -- 'echo up; read x; echo got; exit 9'" >"$BATS_TEST_TMPDIR/out" 2>&1 \
-		    < <(soon grep -q killed "$BATS_TEST_TMPDIR/out"; echo x) 3>&- &
+		    < <(soon test -e "$BATS_TEST_TMPDIR/killed"; echo x) 3>&- &
 		soon grep -q up "$BATS_TEST_TMPDIR/out"
 		kill_part "$part"
-		echo killed >>"$BATS_TEST_TMPDIR/out"
+		touch "$BATS_TEST_TMPDIR/killed"
 		run wait $!
+		rm "$BATS_TEST_TMPDIR/killed"
 		[ "$status" -eq 9 ] || fail "$part: $status: $(cat "$BATS_TEST_TMPDIR/out")"
 		soon nothing_held
 	done

@@ -150,6 +150,7 @@ is_state() { [ "$(state "$1")" = "$2" ]; }
 # $BATS_TEST_TMPDIR/status.
 pipeline()
 {
+	rm -f "$BATS_TEST_TMPDIR/status"
 	{
 		local s=0
 		as ci-deploy "modelgate run $1 $2 --reason nightly" >"$BATS_TEST_TMPDIR/pipeline" 2>&1 </dev/null || s=$?
