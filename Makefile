@@ -148,6 +148,7 @@ $(eval $(call binary,modelgate,agent/cli/main.c $(wildcard agent/cli/cmd_*.c),$(
 $(eval $(call binary,modelgate-policy,$(wildcard agent/cli/policy/*.c),$(LIBPOL) $(lib),-linih -lcrypto))
 $(eval $(call binary,modelgate-doctor,$(wildcard agent/cli/doctor/*.c),$(LIBPOL) $(sys),-linih -lcrypto -laudit))
 $(eval $(call binary,modelgate-enroll,$(wildcard agent/cli/enroll/*.c),$(lib),-lqrencode))
+$(eval $(call binary,modelgate-ledger,$(wildcard agent/cli/ledger/*.c),$(LIBLED) $(LIBVER) $(lib),-linih -lzstd -lcrypto))
 $(eval $(call binary,modelgate-artifact,$(wildcard agent/cli/artifact/*.c),$(LIBVER) $(lib),-ljansson -lcrypto -lpthread -lm))
 
 $(BINARIES):
@@ -224,7 +225,7 @@ attack: $(ATTACKS)
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 $(FUZZERS): $(B)/fuzz/%: $(B)/o/tests/fuzz/%.o $(LIBHUB) $(LIBVER) $(monitor)
 	$(say) LINK $@
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(filter %.a,$^) -linih -ljansson -lcrypto -lssh -lpam -loath -lm
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(filter %.a,$^) -linih -ljansson -lzstd -lcrypto -lssh -lpam -loath -lm
 
 fuzz_make = $(MAKE) --no-print-directory CC=clang SAN=1 COV=0 FUZZ=1 B=build/clang-san-fuzz
 TIME ?= 60

@@ -88,7 +88,7 @@ print_line(const struct mg_rec *rec)
 
 struct reader {
 	struct mg_buf b;
-	bool json;
+	bool json, follow;
 	size_t n;
 };
 
@@ -133,6 +133,8 @@ read_all(struct reader *rd, int fd)
 			return true;
 		mg_buf_commit(&rd->b, (size_t)n);
 		take_lines(rd);
+		if (rd->follow && fflush(stdout) != 0)
+			return false;
 	}
 }
 
@@ -142,7 +144,8 @@ ask(const struct mg_log_req *q, bool json)
 	struct mg_chan *ch;
 	struct mg_frame f;
 	struct mg_refused refused;
-	struct reader rd = {.json = json};
+	struct reader rd = {
+	    .json = json, .follow = (q->flags & MG_QUERY_FOLLOW) != 0};
 	int pipefd[2], status = 0;
 	bool whole;
 
@@ -202,7 +205,7 @@ mg_cmd_log(int argc, char **argv)
 	    {"request", 1, NULL, 'r'}, {"type", 1, NULL, 't'},
 	    {"state", 1, NULL, 's'}, {"since", 1, NULL, 'S'},
 	    {"until", 1, NULL, 'U'}, {"json", 0, NULL, 'j'},
-	    {NULL, 0, NULL, 0}};
+	    {"follow", 0, NULL, 'f'}, {NULL, 0, NULL, 0}};
 	char model[MG_NAME_MAX + 1], version[MG_NAME_MAX + 1];
 	char code[MG_CODE_STR];
 	struct mg_log_req q = {0};
@@ -252,6 +255,9 @@ mg_cmd_log(int argc, char **argv)
 			break;
 		case 'j':
 			json = true;
+			break;
+		case 'f':
+			q.flags |= MG_QUERY_FOLLOW;
 			break;
 		default:
 			return mg_cli_usage("log");

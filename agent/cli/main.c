@@ -46,8 +46,15 @@ static const struct command {
 	"explain a refusal or an end"},
     {"log", mg_cmd_log, NULL,
 	"log [--user U] [--model M[@V]] [--operation O] [--request ID] "
-	"[--type T] [--state S] [--since T] [--until T] [--json]",
+	"[--type T] [--state S] [--since T] [--until T] [--follow] [--json]",
 	"who did what, from the ledger"},
+    {"verify", NULL, "modelgate-ledger",
+	"verify [FOLDER|FILE] [--hub DESTINATION] [--json] [--help]",
+	"is the ledger whole; does an exported file prove what it says?"},
+    {"export", NULL, "modelgate-ledger", "export REQUEST [--output FILE]",
+	"everything about one request, with proofs, in one file"},
+    {"checkpoint", NULL, "modelgate-ledger", "checkpoint [--json]",
+	"sign the ledger's head now, and have the hub witness it"},
     {"inbox", mg_cmd_inbox, NULL,
 	"inbox [--all] [--follow] [--key FILE] [--hub HOST] [--json]",
 	"approvers: what waits for you"},
@@ -255,7 +262,8 @@ help(FILE *out)
 
 	fprintf(out, "usage: modelgate COMMAND ...\n\n");
 	for (i = 0; i < NCOMMANDS; i++)
-		fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
+		fprintf(
+		    out, "  %-10s %s\n", commands[i].name, commands[i].help);
 	fprintf(out,
 	    "\nmodelgate COMMAND --help shows how to use it; modelgate(1) "
 	    "says more.\n"

@@ -28,16 +28,6 @@ static const char zeros[MG_LEDGER_HASH_HEX] =
     "00000000000000000000000000000000"
     "00000000000000000000000000000000";
 
-void
-mg_ledger_hash(struct mg_sha *sha, const char *line, size_t n,
-    char out[MG_LEDGER_HASH_HEX])
-{
-	uint8_t md[MG_MERKLE_HASH];
-
-	mg_sha_plain(sha, line, n, md);
-	mg_hex(md, sizeof(md), out);
-}
-
 /* ---- opening ---- */
 
 enum mg_err
@@ -228,7 +218,7 @@ mg_ledger_end(struct mg_ledger *l, struct mg_json *j, struct mg_rec *rec)
 	if (r == MG_ERR_OK)
 		r = mg_rec_parse(rec, line, n);
 	if (r == MG_ERR_OK) {
-		mg_ledger_hash(l->sha, line, n, next);
+		mg_ledger_hash_line(l->sha, line, n, next);
 		r = mg_buf_put_u8(&l->batch, '\n');
 	}
 	if (r != MG_ERR_OK) {
@@ -382,7 +372,7 @@ write_snapshot(struct mg_ledger *l, const void *state, size_t n,
 	mg_ledger_name(l->seq + 1, ".snapshot", name);
 	if ((r = snapshot_head(l, &b)) == MG_ERR_OK &&
 	    (r = mg_buf_put(&b, state, n)) == MG_ERR_OK) {
-		mg_ledger_hash(
+		mg_ledger_hash_line(
 		    l->sha, (const char *)mg_buf_ptr(&b), mg_buf_len(&b), hex);
 		r = mg_file_replace_at(
 		    l->dirfd, name, mg_buf_ptr(&b), mg_buf_len(&b), 0600);

@@ -157,4 +157,8 @@ enum mg_err mg_ledger_open_file(
 
 int mg_ledger_dir(const struct mg_ledger *l);
 
+/* What prev of the line behind this one has to be. */
+void mg_ledger_hash_line(struct mg_sha *sha, const char *line, size_t n,
+    char out[MG_LEDGER_HASH_HEX]);
+
 #endif

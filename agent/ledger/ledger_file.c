@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "ledger_int.h"
+#include "mg_id.h"
 
 #define DIGITS 20
 #define SEGMENTS_MAX 1000000
@@ -139,4 +140,14 @@ mg_ledger_list(int dirfd, struct mg_ledger_file **vp, size_t *np)
 	*vp = v;
 	*np = k;
 	return MG_ERR_OK;
+}
+
+void
+mg_ledger_hash_line(struct mg_sha *sha, const char *line, size_t n,
+    char out[MG_LEDGER_HASH_HEX])
+{
+	uint8_t md[MG_MERKLE_HASH];
+
+	mg_sha_plain(sha, line, n, md);
+	mg_hex(md, sizeof(md), out);
 }

@@ -48,10 +48,6 @@ enum mg_err mg_ledger_load(struct mg_ledger *l, mg_ledger_fn fn,
     mg_ledger_fn restore, void *arg,
     struct mg_ledger_report *rep) MG_MUST_CHECK;
 
-/* SHA-256 of a line, in hex. */
-void mg_ledger_hash(struct mg_sha *sha, const char *line, size_t n,
-    char out[MG_LEDGER_HASH_HEX]);
-
 /* Takes the leaves of whole lines at p into the tree and the file. */
 enum mg_err mg_ledger_grow(
     struct mg_ledger *l, const char *p, size_t n) MG_MUST_CHECK;

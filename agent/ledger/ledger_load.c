@@ -103,7 +103,7 @@ take_line(struct reader *rd, const char *line, size_t n)
 		    mg_err_str(r));
 		return r == MG_ERR_NOMEM ? r : broken(rd, text);
 	}
-	mg_ledger_hash(l->sha, line, n, l->prev);
+	mg_ledger_hash_line(l->sha, line, n, l->prev);
 	l->seq++;
 	rd->rep->read++;
 	return MG_ERR_OK;
@@ -356,7 +356,7 @@ try_snapshot(struct reader *rd, const struct mg_ledger_file *f)
 		r = MG_ERR_NOENT;
 		goto out;
 	}
-	mg_ledger_hash(
+	mg_ledger_hash_line(
 	    rd->l->sha, (const char *)mg_buf_ptr(&b), mg_buf_len(&b), hex);
 	if (first_line(rd, f) != MG_ERR_OK ||
 	    strcmp(mg_rec_str(&rd->rec, "type", ""), "segment") != 0 ||

@@ -1,0 +1,706 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * verify: the whole ledger, against its own and the hub's checkpoints.
+ *
+ * Rules
+ * 1. Every line is read strictly, numbered, chained, and hashed into the
+ *    tree; the tree has to have the signed root at the size of every
+ *    checkpoint. One flaw ends it: what stands behind proves nothing.
+ * 2. The first bad record is named. The leaves that the hub kept tell it
+ *    exactly; else the leaves that the host kept, when they were not
+ *    changed as well; else the chain.
+ * 3. Signatures are checked before anything is compared: a checkpoint that
+ *    nobody signed would let its author choose the verdict.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "led.h"
+#include "mg_file.h"
+#include "mg_id.h"
+#include "mg_time.h"
+
+#define ZEROS                                                                  \
+	"00000000000000000000000000000000"                                     \
+	"00000000000000000000000000000000"
+#define LEAVES_STEP 2048
+
+/* Leaf hashes that somebody kept. */
+struct leaves {
+	int fd; /* -1: none */
+	uint64_t n, at;
+	size_t have;
+	uint8_t v[LEAVES_STEP][MG_MERKLE_HASH];
+};
+
+struct verify {
+	struct led *led;
+	int dirfd;
+	struct led_notes notes;
+	size_t next_note;
+	struct leaves own, hub;
+	struct mg_merkle tree;
+	char prev[MG_LEDGER_HASH_HEX];
+	struct mg_rec rec;
+	struct led_report rep;
+	char text[512], file[64], own_notes[4096];
+	uint64_t bytes, total;
+	int64_t start_ms, shown_ms;
+};
+
+/* ---- leaves that were kept ---- */
+
+static bool
+leaves_open(struct leaves *l, int dirfd, const char *path)
+{
+	struct stat st;
+
+	l->fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (l->fd == -1)
+		return false;
+	if (fstat(l->fd, &st) == 0)
+		l->n = (uint64_t)st.st_size / MG_MERKLE_HASH;
+	return true;
+}
+
+/* The hash of a leaf; NULL: it was not kept. */
+static const uint8_t *
+leaves_get(struct leaves *l, uint64_t i)
+{
+	ssize_t n;
+
+	if (l->fd == -1 || i >= l->n)
+		return NULL;
+	if (i < l->at || i >= l->at + l->have) {
+		n = pread(
+		    l->fd, l->v, sizeof(l->v), (off_t)(i * MG_MERKLE_HASH));
+		l->at = i;
+		l->have = n < 0 ? 0 : (size_t)n / MG_MERKLE_HASH;
+	}
+	return i < l->at + l->have ? l->v[i - l->at] : NULL;
+}
+
+/* ---- what is found ---- */
+
+static int bad(struct verify *v, uint64_t record, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static int
+bad(struct verify *v, uint64_t record, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(v->text, sizeof(v->text), fmt, ap);
+	va_end(ap);
+	v->rep.ok = false;
+	v->rep.record = record;
+	v->rep.text = v->text;
+	return LED_NO;
+}
+
+void
+led_print_report(const struct led *led, const struct led_report *rep)
+{
+	struct mg_buf b;
+	struct mg_json j;
+	const char *s;
+
+	if (led->json) {
+		mg_buf_init(&b, 16384);
+		mg_json_begin(&j, &b);
+		mg_json_obj(&j, NULL);
+		mg_json_bool(&j, "ok", rep->ok);
+		mg_json_int(&j, "records", (int64_t)rep->records);
+		mg_json_int(&j, "checkpoints", (int64_t)rep->checkpoints);
+		mg_json_int(&j, "witnessed", (int64_t)rep->witnessed);
+		mg_json_str(&j, "file", rep->file);
+		mg_json_int(&j, "line", (int64_t)rep->line);
+		mg_json_int(&j, "record", (int64_t)rep->record);
+		mg_json_str(&j, "text", rep->text);
+		mg_json_obj_end(&j);
+		if (mg_json_end(&j) == MG_ERR_OK &&
+		    (s = mg_buf_cstr(&b)) != NULL)
+			printf("%s\n", s);
+		mg_buf_fini(&b);
+		return;
+	}
+	if (!rep->ok) {
+		printf("BAD: first bad record: %llu",
+		    (unsigned long long)rep->record);
+		if (rep->file[0] != '\0')
+			printf(" (%s:%llu)", rep->file,
+			    (unsigned long long)rep->line);
+		printf("\n  %s\n", rep->text);
+		return;
+	}
+	printf("good: %llu records, %llu checkpoints",
+	    (unsigned long long)rep->records,
+	    (unsigned long long)rep->checkpoints);
+	if (rep->witnessed > 0)
+		printf(", witnessed by the hub up to record %llu",
+		    (unsigned long long)rep->witnessed);
+	else
+		printf("; no hub has witnessed it");
+	printf(" (%.1f s, %.0f records/s)\n", rep->seconds,
+	    rep->seconds > 0 ? (double)rep->records / rep->seconds : 0);
+	if (rep->text[0] != '\0')
+		printf("  %s\n", rep->text);
+}
+
+static void
+show_progress(struct verify *v)
+{
+	int64_t now;
+	double s;
+
+	if ((v->tree.size & 0xfff) != 0 || v->led->quiet || !isatty(2))
+		return;
+	now = mg_time_boot_ms();
+	if (now - v->shown_ms < 200)
+		return;
+	v->shown_ms = now;
+	s = (double)(now - v->start_ms) / 1000;
+	fprintf(stderr, "\r%3.0f %%  %llu records  %.0f/s   ",
+	    v->total == 0 ? 0 : 100.0 * (double)v->bytes / (double)v->total,
+	    (unsigned long long)v->tree.size, (double)v->tree.size / s);
+}
+
+static void
+end_progress(const struct verify *v)
+{
+	if (v->shown_ms != 0)
+		fprintf(stderr, "\r%60s\r", "");
+}
+
+/* ---- lines ---- */
+
+static int
+check_seq(struct verify *v)
+{
+	uint64_t want = v->tree.size + 1;
+	int64_t seq = mg_rec_int(&v->rec, "seq", 0);
+
+	if (seq == (int64_t)want)
+		return 0;
+	if (seq <= 0)
+		return bad(v, want, "foreign: the line has no seq");
+	if (seq == (int64_t)want - 1)
+		return bad(v, want, "duplicated: record %lld is here twice",
+		    (long long)seq);
+	if (seq < (int64_t)want)
+		return bad(v, want,
+		    "out of order: record %lld where %llu belongs",
+		    (long long)seq, (unsigned long long)want);
+	return bad(v, want, "missing: record %lld where %llu belongs",
+	    (long long)seq, (unsigned long long)want);
+}
+
+/* A segment's own first line says what was before it. */
+static int
+check_segment(struct verify *v)
+{
+	uint8_t root[MG_MERKLE_HASH];
+	char hex[MG_LEDGER_HASH_HEX];
+
+	if (strcmp(mg_rec_str(&v->rec, "type", ""), "segment") != 0)
+		return v->tree.size == 0
+			   ? 0
+			   : bad(v, v->tree.size + 1,
+				 "the segment does not begin with its line");
+	mg_merkle_root(&v->tree, v->led->sha, root);
+	mg_hex(root, sizeof(root), hex);
+	if (strcmp(mg_rec_str(&v->rec, "root", ""), hex) != 0)
+		return bad(v, v->tree.size + 1,
+		    "the root in a segment's first line is not that of the "
+		    "records before it");
+	return 0;
+}
+
+/* Rule 2 */
+static int
+check_leaf(struct verify *v, const uint8_t leaf[MG_MERKLE_HASH])
+{
+	const uint8_t *kept;
+
+	kept = leaves_get(&v->hub, v->tree.size);
+	if (kept != NULL && memcmp(kept, leaf, MG_MERKLE_HASH) != 0)
+		return bad(v, v->tree.size + 1,
+		    "changed: the record is not the one that the hub has "
+		    "seen");
+	if (kept != NULL)
+		return 0;
+	kept = leaves_get(&v->own, v->tree.size);
+	if (kept != NULL && memcmp(kept, leaf, MG_MERKLE_HASH) != 0)
+		return bad(v, v->tree.size + 1,
+		    "changed: the record is not the one whose hash was kept");
+	return 0;
+}
+
+/* Rule 1: every checkpoint of this size. */
+static int
+check_notes(struct verify *v)
+{
+	uint8_t root[MG_MERKLE_HASH];
+	struct led_note *n;
+	uint64_t after = 0;
+
+	while (v->next_note < v->notes.n &&
+	       v->notes.v[v->next_note].note.size == v->tree.size) {
+		n = &v->notes.v[v->next_note];
+		mg_merkle_root(&v->tree, v->led->sha, root);
+		if (memcmp(root, n->note.root, sizeof(root)) != 0) {
+			if (v->next_note > 0)
+				after = v->notes.v[v->next_note - 1].note.size;
+			return bad(v, after + 1,
+			    "rewritten: the records up to %llu do not have "
+			    "the root of a signed checkpoint (%s, number %u); "
+			    "the first changed one is among %llu to %llu",
+			    (unsigned long long)v->tree.size, n->file, n->nth,
+			    (unsigned long long)after + 1,
+			    (unsigned long long)v->tree.size);
+		}
+		v->rep.checkpoints++;
+		if (n->witnessed)
+			v->rep.witnessed = v->tree.size;
+		v->next_note++;
+	}
+	return 0;
+}
+
+static int
+take_line(struct verify *v, const char *line, size_t n, bool first)
+{
+	uint8_t leaf[MG_MERKLE_HASH];
+	int status;
+
+	if (mg_rec_parse(&v->rec, line, n) != MG_ERR_OK)
+		return bad(v, v->tree.size + 1,
+		    "foreign: the line is not a record (column %zu)",
+		    v->rec.err_col);
+	if ((status = check_seq(v)) != 0)
+		return status;
+	mg_sha_leaf(v->led->sha, line, n, leaf);
+	if ((status = check_leaf(v, leaf)) != 0)
+		return status;
+	if (strcmp(mg_rec_str(&v->rec, "prev", ""), v->prev) != 0)
+		return bad(v, v->tree.size == 0 ? 1 : v->tree.size,
+		    "changed: record %llu does not have the hash that record "
+		    "%llu gives for it",
+		    (unsigned long long)v->tree.size,
+		    (unsigned long long)v->tree.size + 1);
+	if (first && (status = check_segment(v)) != 0)
+		return status;
+	mg_ledger_hash_line(v->led->sha, line, n, v->prev);
+	mg_merkle_add(&v->tree, v->led->sha, leaf);
+	show_progress(v);
+	return check_notes(v);
+}
+
+/* ---- files ---- */
+
+static int
+end_of_file(struct verify *v, enum mg_err r, size_t n, bool last)
+{
+	switch ((int)r) {
+	case MG_ERR_NOENT:
+		return 0;
+	case MG_ERR_TRUNC:
+		if (!last)
+			return bad(v, v->tree.size + 1,
+			    "truncated: the line ends early, and it is not "
+			    "the last");
+		snprintf(v->text, sizeof(v->text),
+		    "the last line has not ended: %zu bytes of it are there",
+		    n);
+		v->rep.text = v->text;
+		return 0;
+	case MG_ERR_LIMIT:
+		return bad(v, v->tree.size + 1,
+		    "foreign: the line is longer than 65536 bytes");
+	case MG_ERR_FORMAT:
+		return bad(v, v->tree.size + 1,
+		    "the compressed segment is damaged or ends early");
+	default:
+		return led_fail(
+		    v->led, "cannot read '%s': %s", v->file, strerror(errno));
+	}
+}
+
+static int
+read_file(struct verify *v, const struct mg_ledger_file *f, bool last)
+{
+	struct mg_lines *lines;
+	const char *line;
+	int fd, status = 0;
+	enum mg_err r;
+	size_t n;
+
+	snprintf(v->file, sizeof(v->file), "%s", f->name);
+	v->rep.file = v->file;
+	v->rep.line = 0;
+	if (f->first > v->tree.size + 1)
+		return bad(v, v->tree.size + 1,
+		    "missing: the segment before %s is not there", f->name);
+	if (f->first < v->tree.size + 1)
+		return bad(v, v->tree.size + 1,
+		    "duplicated: %s begins before its turn", f->name);
+	fd = openat(v->dirfd, f->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd == -1)
+		return led_fail(
+		    v->led, "cannot open '%s': %s", f->name, strerror(errno));
+	if ((lines = mg_lines_new(fd, f->zst)) == NULL)
+		return led_fail(v->led, "out of memory");
+	while ((r = mg_lines_next(lines, &line, &n)) == MG_ERR_OK) {
+		v->rep.line++;
+		status = take_line(v, line, n, v->rep.line == 1);
+		if (status != 0)
+			break;
+	}
+	v->bytes += mg_lines_pos(lines);
+	if (status == 0) {
+		v->rep.line++;
+		status = end_of_file(v, r, n, last);
+	}
+	mg_lines_free(lines);
+	return status;
+}
+
+static uint64_t
+bytes_of(int dirfd, const struct mg_ledger_file *f, size_t n)
+{
+	struct stat st;
+	uint64_t sum = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (fstatat(dirfd, f[i].name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			sum += (uint64_t)st.st_size;
+	return sum;
+}
+
+/* Checkpoints or leaves that say that there was more. */
+static int
+check_end(struct verify *v)
+{
+	uint64_t n = v->tree.size;
+	const struct led_note *last;
+
+	v->rep.file = "";
+	if (v->next_note < v->notes.n) {
+		last = &v->notes.v[v->notes.n - 1];
+		return bad(v, n + 1,
+		    "truncated: %llu records are there, and a checkpoint (%s, "
+		    "number %u) was signed over %llu",
+		    (unsigned long long)n, last->file, last->nth,
+		    (unsigned long long)last->note.size);
+	}
+	if (v->hub.fd != -1 && v->hub.n > n)
+		return bad(v, n + 1,
+		    "truncated: %llu records are there, and the hub has seen "
+		    "%llu",
+		    (unsigned long long)n, (unsigned long long)v->hub.n);
+	return 0;
+}
+
+static int
+read_all(struct verify *v)
+{
+	struct mg_ledger_file *f;
+	int status = 0;
+	size_t n, i;
+
+	if (mg_ledger_list(v->dirfd, &f, &n) != MG_ERR_OK)
+		return led_fail(v->led, "cannot read the folder");
+	if (n == 0) {
+		free(f);
+		return led_fail(
+		    v->led, "there is no ledger in '%s'", v->led->dir);
+	}
+	v->total = bytes_of(v->dirfd, f, n);
+	for (i = 0; i < n && status == 0; i++)
+		status = read_file(v, &f[i], i + 1 == n);
+	free(f);
+	v->rep.records = v->tree.size;
+	return status == 0 ? check_end(v) : status;
+}
+
+/* ---- checkpoints ---- */
+
+static int
+by_size(const void *a, const void *b)
+{
+	const struct led_note *x = a, *y = b;
+
+	return x->note.size < y->note.size ? -1 : x->note.size > y->note.size;
+}
+
+/* Notes stand one after the other, an empty line behind each. */
+static size_t
+note_len(const char *p, const char *end)
+{
+	const char *q = p;
+
+	/* The first empty line ends the body, the second the note. */
+	if ((q = memmem(q, (size_t)(end - q), "\n\n", 2)) == NULL ||
+	    (q = memmem(q + 2, (size_t)(end - q - 2), "\n\n", 2)) == NULL)
+		return (size_t)(end - p);
+	return (size_t)(q + 1 - p);
+}
+
+/* Rule 3; why it cannot be believed, or NULL. */
+static const char *
+judge(struct led *led, struct led_note *n)
+{
+	size_t i;
+
+	if (led->host.kind != 0) {
+		snprintf(led->host.name, sizeof(led->host.name), "%s",
+		    n->note.origin);
+		switch ((int)mg_note_verify(&n->note, &led->host, NULL)) {
+		case MG_ERR_OK:
+			break;
+		case MG_ERR_NOENT:
+			return "another host's: it is not signed with the "
+			       "key of this one";
+		default:
+			return "forged: the host's signature is wrong";
+		}
+	}
+	for (i = 0; i < led->nhubs && !n->witnessed; i++)
+		switch (
+		    (int)mg_note_verify(&n->note, &led->hubs[i], &n->time_s)) {
+		case MG_ERR_OK:
+			n->witnessed = true;
+			break;
+		case MG_ERR_NOENT:
+			break;
+		default:
+			return "forged: the hub's signature is wrong";
+		}
+	return led->host.kind == 0 && !n->witnessed
+		   ? "signed by nobody who is known (--host-key, --hub-key)"
+		   : NULL;
+}
+
+static int
+add_one(struct led *led, struct led_notes *notes, const char *p, size_t len,
+    const char *path, unsigned nth)
+{
+	struct led_note *w;
+	const char *why;
+
+	w = reallocarray(notes->v, notes->n + 1, sizeof(*w));
+	if (w == NULL)
+		return led_fail(led, "out of memory");
+	notes->v = w;
+	w += notes->n;
+	memset(w, 0, sizeof(*w));
+	if (mg_note_parse(&w->note, p, len, &why) == MG_ERR_OK)
+		why = judge(led, w);
+	w->file = path;
+	w->nth = nth;
+	if (why == NULL) {
+		notes->n++;
+		return 0;
+	}
+	(void)led_fail(led, "%s: checkpoint %u: %s", path, nth, why);
+	return LED_NO;
+}
+
+int
+led_notes_add(
+    struct led *led, struct led_notes *notes, const char *path, bool must)
+{
+	const char *p, *end;
+	int status = 0;
+	struct mg_buf b;
+	unsigned nth = 0;
+	size_t len;
+
+	if (!must && access(path, F_OK) != 0)
+		return 0;
+	mg_buf_init(&b, LED_FILE_MAX);
+	if (!led_read(led, path, &b))
+		status = LED_FAILED;
+	p = (const char *)mg_buf_ptr(&b);
+	end = p + mg_buf_len(&b);
+	while (status == 0 && p < end) {
+		len = note_len(p, end);
+		status = add_one(led, notes, p, len, path, ++nth);
+		p += len;
+		if (p < end && *p == '\n')
+			p++;
+	}
+	mg_buf_fini(&b);
+	if (notes->n > 1)
+		qsort(notes->v, notes->n, sizeof(*notes->v), by_size);
+	return status;
+}
+
+void
+led_notes_free(struct led_notes *notes)
+{
+	free(notes->v);
+	notes->v = NULL;
+	notes->n = 0;
+}
+
+/* ---- from the hub ---- */
+
+/* The output of "ssh HUB WORD HOST", in a file that has no name. */
+static int
+ask_hub(struct led *led, const char *word, const char *host)
+{
+	char command[256];
+	int fd, status = -1;
+	pid_t pid;
+
+	fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd == -1) {
+		(void)led_fail(led, "cannot make a file in /tmp");
+		return -1;
+	}
+	snprintf(command, sizeof(command), "%s %s", word, host);
+	if ((pid = fork()) == 0) {
+		if (dup2(fd, 1) != -1)
+			execlp("ssh", "ssh", "-T", "--", led->hub, command,
+			    (char *)NULL);
+		_exit(127);
+	}
+	while (pid > 0 && waitpid(pid, &status, 0) == -1 && errno == EINTR)
+		continue;
+	if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return fd;
+	close(fd);
+	(void)led_fail(led, "ssh %s %s did not work", led->hub, command);
+	return -1;
+}
+
+/* HOST of the notes that this folder has. */
+static bool
+host_name(const struct verify *v, char *out, size_t size)
+{
+	const char *slash;
+
+	if (v->notes.n == 0 ||
+	    (slash = strchr(v->notes.v[0].note.origin, '/')) == NULL)
+		return false;
+	snprintf(out, size, "%.*s", (int)(slash - v->notes.v[0].note.origin),
+	    v->notes.v[0].note.origin);
+	return true;
+}
+
+static int
+from_hub(struct verify *v)
+{
+	static char path[64];
+	struct stat st;
+	char host[128];
+	int fd, status;
+
+	if (!host_name(v, host, sizeof(host)))
+		return led_fail(
+		    v->led, "the folder has no checkpoint that names the host");
+	if ((fd = ask_hub(v->led, "checkpoints", host)) == -1)
+		return LED_FAILED;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	status = lseek(fd, 0, SEEK_SET) == 0
+		     ? led_notes_add(v->led, &v->notes, path, true)
+		     : LED_FAILED;
+	/* fd stays open: the notes name its path. */
+	if (status != 0 || (v->hub.fd = ask_hub(v->led, "leaves", host)) == -1)
+		return status != 0 ? status : LED_FAILED;
+	if (fstat(v->hub.fd, &st) == 0)
+		v->hub.n = (uint64_t)st.st_size / MG_MERKLE_HASH;
+	return 0;
+}
+
+/* ---- all of it ---- */
+
+static int
+gather(struct verify *v)
+{
+	char path[4096];
+	int status;
+
+	snprintf(path, sizeof(path), "%s/../host_key.pub", v->led->dir);
+	if (v->led->host.kind == 0) {
+		v->led->host.kind = MG_NOTE_LOG;
+		if (!led_read_key(path, &v->led->host, v->led->host_pub,
+			sizeof(v->led->host_pub)))
+			v->led->host.kind = 0;
+	}
+	(void)leaves_open(&v->own, v->dirfd, MG_LEDGER_LEAVES);
+	if (v->led->leaves != NULL &&
+	    !leaves_open(&v->hub, AT_FDCWD, v->led->leaves))
+		return led_fail(v->led, "cannot open '%s': %s", v->led->leaves,
+		    strerror(errno));
+	snprintf(v->own_notes, sizeof(v->own_notes), "%s/%s", v->led->dir,
+	    MG_LEDGER_CHECKPOINTS);
+	status = led_notes_add(v->led, &v->notes, v->own_notes, false);
+	if (status == 0 && v->led->checkpoints != NULL)
+		status =
+		    led_notes_add(v->led, &v->notes, v->led->checkpoints, true);
+	if (status == 0 && v->led->hub != NULL)
+		status = from_hub(v);
+	return status;
+}
+
+static int
+verify_folder(struct led *led)
+{
+	struct verify *v = calloc(1, sizeof(*v));
+	int status;
+
+	if (v == NULL)
+		return led_fail(led, "out of memory");
+	v->led = led;
+	v->own.fd = v->hub.fd = -1;
+	v->rep.ok = true;
+	v->rep.file = v->rep.text = "";
+	v->start_ms = mg_time_boot_ms();
+	memcpy(v->prev, ZEROS, sizeof(ZEROS));
+	mg_rec_init(&v->rec);
+	v->dirfd = open(led->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (v->dirfd == -1) {
+		status = led_fail(led, "cannot open '%s': %s%s", led->dir,
+		    strerror(errno),
+		    errno == EACCES ? " (only root may read a host's ledger)"
+				    : "");
+		goto out;
+	}
+	if ((status = gather(v)) == 0)
+		status = read_all(v);
+	end_progress(v);
+	v->rep.seconds = (double)(mg_time_boot_ms() - v->start_ms) / 1000;
+	v->rep.records = v->tree.size;
+	if (status == LED_NO && v->rep.ok)
+		goto out; /* it was said */
+	if (status != LED_FAILED)
+		led_print_report(led, &v->rep);
+out:
+	mg_rec_fini(&v->rec);
+	led_notes_free(&v->notes);
+	free(v);
+	return status;
+}
+
+int
+led_verify(struct led *led, const char *what)
+{
+	struct stat st;
+
+	led->dir = what != NULL ? what : LED_DIR;
+	if (what != NULL && stat(what, &st) != 0)
+		return led_fail(led, "'%s': %s", what, strerror(errno));
+	if (what != NULL && S_ISREG(st.st_mode))
+		return led_bundle_verify(led, what);
+	return verify_folder(led);
+}
