@@ -414,6 +414,23 @@ void mon_outage_fini(struct mon *m);
 void mon_outage_look(struct mon *m);
 /* Whether no approver can be reached; on record. */
 bool mon_outage_is_down(const struct mon *m);
+/*
+ * Whether the approvals that v asks for are to be waived for the job: why is
+ * MG_WHY_NONE, and waive says how, or is empty: then they are asked for. Else
+ * why and text say why not. digest is "" while it is not known yet: then
+ * only what is certain is said.
+ */
+struct mon_waive {
+	const char *waive; /* "", "served-before", "break-glass" */
+	enum mg_why why;
+	char text[300], remedy[300];
+};
+void mon_outage_judge(struct mon *m, const struct mg_verdict *v,
+    bool break_glass, const char *reason, const char *model,
+    const char *version, const char *digest, struct mon_waive *w);
+/* Whether the request goes without the approvals of v, as it was filed. */
+bool mon_outage_waives(
+    struct mon *m, const struct mg_req *req, const struct mg_verdict *v);
 /* Since when and why, or "". */
 void mon_outage_text(const struct mon *m, char *out, size_t size);
 

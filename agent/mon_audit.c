@@ -33,6 +33,7 @@
 #define T_SERVICE_STOP 1131
 #define T_ANOM_LOGIN_FAILURES 2100
 #define T_ANOM_CRYPTO_FAIL 2110
+#define T_ANOM_EXEC 2112
 #define T_RESP_KILL_PROC 2202
 #define T_CRYPTO_REPLAY_USER 2406
 
@@ -189,6 +190,17 @@ fill_decision(struct mg_audit_req *a, const struct mg_rec *rec)
 }
 
 static void
+fill_review(struct mg_audit_req *a, const struct mg_rec *rec)
+{
+	a->type = T_USER_AUTH;
+	a->op = "review";
+	a->acct = mg_rec_str(rec, "approver", "");
+	a->success = true;
+	more(a, "decision", mg_rec_str(rec, "decision", ""));
+	more(a, "key", mg_rec_str(rec, "key_fp", ""));
+}
+
+static void
 fill_grant(struct mon *m, struct mg_audit_req *a, const struct mg_rec *rec)
 {
 	const struct mg_req *req;
@@ -286,6 +298,14 @@ fill_policy(struct mg_audit_req *a, const struct mg_rec *rec)
 }
 
 static void
+fill_waiver(struct mg_audit_req *a, const struct mg_rec *rec)
+{
+	a->type = T_ANOM_EXEC;
+	a->op = "waive";
+	a->why = mg_rec_str(rec, "waive", "");
+}
+
+static void
 fill_outage(struct mg_audit_req *a, const struct mg_rec *rec)
 {
 	a->type = mg_rec_bool(rec, "down") ? T_SERVICE_STOP : T_SERVICE_START;
@@ -360,6 +380,10 @@ mon_audit_fill(struct mon *m, const struct mg_rec *rec, struct mg_audit_req *a)
 		fill_policy(a, rec);
 	else if (strcmp(type, "enroll") == 0 || strcmp(type, "unenroll") == 0)
 		fill_factor(a, rec, type);
+	else if (strcmp(type, "waiver") == 0)
+		fill_waiver(a, rec);
+	else if (strcmp(type, "review") == 0)
+		fill_review(a, rec);
 	else if (strcmp(type, "outage") == 0)
 		fill_outage(a, rec);
 	else if (strcmp(type, "witness") == 0)

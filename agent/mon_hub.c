@@ -32,7 +32,8 @@
 #define WAITING_MAX 256	    /* for their turn */
 #define REJECTED_RECORDS 16 /* per request */
 #define SUMMARY_MAX 512
-#define NUMBER_TRIES 3 /* per approver and request */
+#define REVIEW_MS (30 * INT64_C(86400000)) /* as the hub counts */
+#define NUMBER_TRIES 3			   /* per approver and request */
 
 struct mon_link {
 	struct mon *m;
@@ -69,6 +70,23 @@ mon_hub_status(const struct mon *m)
 	return m->link == NULL ? "idle" : m->link->text;
 }
 
+/* Decisions on it count: it waits for them, or to be reviewed. */
+static bool
+is_open(const struct mg_req *req)
+{
+	return req->live.state == MG_REQ_PENDING || mg_req_wants_review(req);
+}
+
+static int64_t
+left_ms(const struct mg_req *req)
+{
+	int64_t left = req->live.approve_by_bt - mg_time_boot_ms();
+
+	if (mg_req_wants_review(req))
+		return REVIEW_MS;
+	return left > 0 ? left : 0;
+}
+
 static bool
 is_wanted(struct mon *m)
 {
@@ -79,7 +97,7 @@ is_wanted(struct mon *m)
 	for (req = mg_state_live(m->state); req != NULL; req = req->next)
 		if (req->live.state == MG_REQ_PENDING && req->nneed > 0)
 			return true;
-	return mon_tree_is_due(m);
+	return mg_state_unreviewed(m->state) != NULL || mon_tree_is_due(m);
 }
 
 static void send_put(struct mon_link *l, struct mg_req *req);
@@ -95,6 +113,8 @@ resubmit(struct mon_link *l)
 		if (req->live.state == MG_REQ_PENDING && req->nneed > 0 &&
 		    (!req->mfa || req->live.mfa_done))
 			send_put(l, req);
+	if ((req = mg_state_unreviewed(l->m->state)) != NULL)
+		send_put(l, req);
 	/* Ends that it may have missed. */
 	for (req = mg_state_ended(l->m->state); req != NULL; req = req->next)
 		if (req->nneed > 0 && mon_req_rt(req)->at_hub)
@@ -255,7 +275,6 @@ send_put(struct mon_link *l, struct mg_req *req)
 	struct mg_hub_put msg = {.uuid = req->uuid,
 	    .requester = req->user,
 	    .filed_ms = req->filed_ms};
-	int64_t left = req->live.approve_by_bt - mg_time_boot_ms();
 	char summary[SUMMARY_MAX];
 	struct mon_need *s;
 	struct mg_buf b;
@@ -265,10 +284,12 @@ send_put(struct mon_link *l, struct mg_req *req)
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return;
 	mg_buf_init(&b, MG_TEXT_MAX);
-	snprintf(summary, sizeof(summary), "%s %s%s%s", req->operation,
-	    req->model, req->version[0] != '\0' ? "@" : "", req->version);
+	snprintf(summary, sizeof(summary), "%s%s %s%s%s",
+	    mg_req_wants_review(req) ? "REVIEW of what broke the glass: " : "",
+	    req->operation, req->model, req->version[0] != '\0' ? "@" : "",
+	    req->version);
 	msg.summary = summary;
-	msg.left_ms = left > 0 ? (uint64_t)left : 0;
+	msg.left_ms = (uint64_t)left_ms(req);
 	mon_req_need(l->m, req, s);
 	memcpy(msg.need, s->need, sizeof(s->need));
 	msg.need_n = s->nneed;
@@ -302,8 +323,7 @@ mon_hub_state(struct mon *m, struct mg_req *req)
 	struct mon_link *l = m->link;
 	struct mg_hub_state msg = {.uuid = req->uuid,
 	    .state = mg_req_state_word(req->live.state),
-	    .ended = req->live.state != MG_REQ_PENDING};
-	int64_t left = req->live.approve_by_bt - mg_time_boot_ms();
+	    .ended = !is_open(req)};
 	struct mon_need *s;
 
 	if (l == NULL || !mon_req_rt(req)->at_hub)
@@ -316,7 +336,7 @@ mon_hub_state(struct mon *m, struct mg_req *req)
 	mon_req_need(m, req, s);
 	memcpy(msg.agreed, s->agreed, sizeof(s->agreed));
 	msg.agreed_n = s->nagreed;
-	msg.left_ms = left > 0 ? (uint64_t)left : 0;
+	msg.left_ms = (uint64_t)left_ms(req);
 	if (mon_port_send(&l->proc.port, 0, MG_MSG_HUB_STATE, &msg) ==
 		MG_ERR_OK &&
 	    msg.ended)
@@ -487,10 +507,8 @@ person_of(struct judge *g)
 }
 
 static void
-record_decision(struct judge *g, struct mg_req *req)
+put_decision(struct judge *g, const struct mg_req *req, struct mg_json *j)
 {
-	struct mon_txn *t = mon_txn_begin(g->m);
-	struct mg_json *j = mon_rec_begin(t, "decision");
 	char sig[16385];
 
 	snprintf(
@@ -505,8 +523,67 @@ record_decision(struct judge *g, struct mg_req *req)
 	mg_json_bool(j, "hardware", g->hardware);
 	mg_json_str(j, "text", mon_or_empty(mg_buf_cstr(&g->text)));
 	mg_json_str(j, "sig", sig);
+}
+
+static void
+record_decision(struct judge *g, struct mg_req *req)
+{
+	struct mon_txn *t = mon_txn_begin(g->m);
+
+	put_decision(g, req, mon_rec_begin(t, "decision"));
 	mon_rec_end(t);
 	mon_txn_commit(t, decision_recorded, g);
+}
+
+/* ---- what broke the glass is looked at ---- */
+
+static void
+reviewed(void *arg, enum mg_why why)
+{
+	struct judge *g = arg;
+	struct mon *m = g->m;
+	struct mg_req *req = judged_req(g);
+
+	if (req == NULL || why != MG_WHY_NONE) {
+		tell_verdict(m, g->uuid, g->approver, g->decision, false,
+		    mg_why_sentence(why));
+	} else {
+		mg_log(MG_EVT_DECISION, "req=%s reviewer=%s decision=%s",
+		    req->code, g->approver, g->decision);
+		tell_verdict(m, g->uuid, g->approver, g->decision, true,
+		    mg_req_wants_review(req) ? "reviewed; others have to"
+					     : "reviewed");
+		mon_hub_state(m, req);
+	}
+	judge_free(g);
+}
+
+/* Yes or no: who signs has looked. Either way it is on record. */
+static void
+review(struct judge *g, struct mg_req *req)
+{
+	struct mon *m = g->m;
+	struct mon_txn *t;
+	struct mg_json *j;
+	const char *roles[32];
+	size_t n = 0, i;
+
+	for (i = 0; i < req->nreview && n < 32; i++)
+		if ((req->live.reviewed & 1U << i) == 0 &&
+		    mg_policy_has_role(m->policy, mon_people(m), g->approver,
+			req->review[i], mg_time_wall_ms()))
+			roles[n++] = req->review[i];
+	if (n == 0) {
+		judge_reject(g, "not-asked",
+		    "you hold none of the roles that review this");
+		return;
+	}
+	t = mon_txn_begin(m);
+	j = mon_rec_begin(t, "review");
+	put_decision(g, req, j);
+	mg_json_strv(j, "roles", roles, n);
+	mon_rec_end(t);
+	mon_txn_commit(t, reviewed, g);
 }
 
 /* Rule 3: after the signature and the people. */
@@ -520,7 +597,7 @@ people_known(void *arg)
 	const char *flaw;
 	size_t i;
 
-	if (req == NULL || req->live.state != MG_REQ_PENDING) {
+	if (req == NULL || !is_open(req)) {
 		judge_reject(g, "wrong-state", "the request has ended");
 		return;
 	}
@@ -528,6 +605,10 @@ people_known(void *arg)
 		judge_reject(g, "self-approval",
 		    "you asked for this yourself; your own decision does "
 		    "not count");
+		return;
+	}
+	if (mg_req_wants_review(req)) {
+		review(g, req);
 		return;
 	}
 	for (i = 0; i < req->live.napprovals; i++) {
@@ -549,7 +630,8 @@ people_known(void *arg)
 static bool
 asks_number(const struct judge *g, const struct mg_req *req)
 {
-	return req->confirm && strcmp(g->decision, "approve") == 0;
+	return req->confirm && req->live.state == MG_REQ_PENDING &&
+	       strcmp(g->decision, "approve") == 0;
 }
 
 /* The place where this approver's tries are counted; NULL: there is none
@@ -842,7 +924,7 @@ judge_start(struct judge *g)
 	struct mg_req *req = judged_req(g);
 
 	g->m->link->verifying++;
-	if (req == NULL || req->live.state != MG_REQ_PENDING)
+	if (req == NULL || !is_open(req))
 		judge_reject(g, "wrong-state", "the request has ended");
 	else if (!may_try(g, req))
 		judge_reject(g, "wrong-number",
@@ -897,7 +979,7 @@ take_decision(struct mon *m, struct mg_frame *f)
 	}
 	if (req != NULL && is_repeat(m, req, &d))
 		return;
-	if (req == NULL || req->live.state != MG_REQ_PENDING) {
+	if (req == NULL || !is_open(req)) {
 		reject(m, req, d.uuid, d.approver, d.decision, "wrong-state",
 		    req == NULL ? "this host knows no such request"
 				: "the request has ended",

@@ -37,6 +37,7 @@ struct mon_job {
 	char *argv[MON_ARGV_MAX + 1];
 	size_t argc;
 	char artifact[1024];
+	const char *waive; /* static; of approvals */
 	char digest[97];
 	uint64_t bytes; /* of the artifact, once it has a digest */
 	char uuid[MG_UUID_STR];

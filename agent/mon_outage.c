@@ -221,3 +221,93 @@ mon_outage_fini(struct mon *m)
 	free(m->outage);
 	m->outage = NULL;
 }
+
+/* ---- going without approvals ---- */
+
+static void
+refuse(
+    struct mon_waive *w, enum mg_why why, const char *text, const char *remedy)
+{
+	w->why = why;
+	snprintf(w->text, sizeof(w->text), "%s", text);
+	snprintf(w->remedy, sizeof(w->remedy), "%s", remedy);
+}
+
+static void
+judge_glass(struct mon *m, const struct mg_verdict *v, const char *reason,
+    struct mon_waive *w)
+{
+	const struct mg_req *last = mg_state_unreviewed(m->state);
+	char text[200];
+
+	if (!v->break_glass) {
+		refuse(w, MG_WHY_GLASS,
+		    "the rules do not let you do without the approvals", "");
+	} else if (reason[0] == '\0') {
+		refuse(w, MG_WHY_GLASS, "breaking the glass takes a reason",
+		    "--reason TEXT");
+	} else if (last != NULL) {
+		snprintf(text, sizeof(text),
+		    "the last use, %s by %s, has not been reviewed", last->code,
+		    last->user);
+		refuse(w, MG_WHY_GLASS, text,
+		    "have it reviewed: modelgate approve, by one of each "
+		    "role that the rule names");
+	} else if (!v->break_glass_always && !mon_outage_is_down(m)) {
+		refuse(w, MG_WHY_GLASS,
+		    "the hub answers, so approvers can be asked",
+		    "the same without --break-glass");
+	} else {
+		w->waive = "break-glass";
+	}
+}
+
+void
+mon_outage_judge(struct mon *m, const struct mg_verdict *v, bool break_glass,
+    const char *reason, const char *model, const char *version,
+    const char *digest, struct mon_waive *w)
+{
+	char text[400];
+
+	memset(w, 0, sizeof(*w));
+	w->waive = "";
+	if (v->nslots == 0)
+		return; /* there is nothing to do without */
+	if (break_glass) {
+		judge_glass(m, v, reason, w);
+		return;
+	}
+	if (!mon_outage_is_down(m) || (v->served_before && digest[0] == '\0'))
+		return;
+	if (v->served_before &&
+	    mg_state_was_served(m->state, model, version, digest)) {
+		w->waive = "served-before";
+		return;
+	}
+	mon_outage_text(m, text, sizeof(text));
+	refuse(w, MG_WHY_HUB_DOWN, text,
+	    v->break_glass ? "bring the hub back, or --break-glass"
+	    : v->served_before
+		? "bring the hub back; only a version that ran here before, "
+		  "approved and unchanged, goes without approvers"
+		: "bring the hub back: these rules do not go without "
+		  "approvers");
+}
+
+bool
+mon_outage_waives(
+    struct mon *m, const struct mg_req *req, const struct mg_verdict *v)
+{
+	bool held = req->live.waived; /* granted so: it stays, hub or not */
+	const struct mg_req *open;
+
+	if (!req->live.mfa_done)
+		return false;
+	if (strcmp(req->waive, "break-glass") != 0)
+		return v->served_before && (held || mon_outage_is_down(m)) &&
+		       mg_state_was_served(
+			   m->state, req->model, req->version, req->digest);
+	open = mg_state_unreviewed(m->state);
+	return v->break_glass && (open == NULL || open == req) &&
+	       (held || v->break_glass_always || mon_outage_is_down(m));
+}

@@ -609,6 +609,29 @@ expand_argv(struct mon_job *job)
 static void job_digest(struct mon_job *job);
 static void job_file(struct mon_job *job);
 
+/* What is done without goes with a second factor, and is short. */
+static bool
+judge_outage(struct mon_job *job, struct mg_verdict *v)
+{
+	bool glass = (job->flags & MG_RUN_BREAK_GLASS) != 0;
+	struct mon_waive w;
+	char rule[512];
+
+	mon_outage_judge(job->m, v, glass, job->reason, job->model,
+	    job->version, job->digest, &w);
+	job->waive = w.waive;
+	if (w.why != MG_WHY_NONE) {
+		rule_text(v, rule, sizeof(rule));
+		job_refuse(job, w.why, rule, w.text, w.remedy);
+		return false;
+	}
+	v->mfa = v->mfa || w.waive[0] != '\0';
+	if (strcmp(w.waive, "break-glass") == 0 &&
+	    v->break_glass_ms < v->lasts_ms)
+		v->lasts_ms = v->break_glass_ms;
+	return true;
+}
+
 /* Decides; refuses the job when the answer is no. */
 static bool
 is_allowed(struct mon_job *job)
@@ -621,6 +644,8 @@ is_allowed(struct mon_job *job)
 		refuse_by_policy(job, v);
 		return false;
 	}
+	if (!judge_outage(job, v))
+		return false;
 	if (!v->mfa || (job->flags & MG_RUN_CAN_PROMPT) != 0)
 		return true;
 	rule_text(v, rule, sizeof(rule));
@@ -773,6 +798,9 @@ put_request(struct mon_job *job, struct mg_json *j, const char *nonce)
 	mg_json_str(j, "rule", rule);
 	put_rules(j, v);
 	put_need(j, v);
+	mg_json_str(j, "waive", job->waive);
+	mg_json_strv(j, "review", v->reviewers,
+	    strcmp(job->waive, "break-glass") == 0 ? v->nreviewers : 0);
 	mg_json_bool(j, "mfa", v->mfa);
 	mg_json_bool(j, "confirm", v->confirm_number);
 	mg_json_bool(j, "grant_only", (job->flags & MG_RUN_GRANT_ONLY) != 0);
@@ -976,6 +1004,23 @@ list_candidates(struct mon *m, const struct mg_req *req, const char *role,
 	}
 }
 
+static void
+need_review(struct mon *m, const struct mg_req *req, struct mon_need *s)
+{
+	size_t i;
+
+	snprintf(s->how, sizeof(s->how), "a review of what was done");
+	for (i = 0; i < req->nreview && i < 16; i++) {
+		if ((req->live.reviewed & 1U << i) != 0)
+			continue;
+		snprintf(s->text[i], 12, "1");
+		list_candidates(m, req, req->review[i], s->text[i] + 12, 512);
+		s->need[s->nneed++] = req->review[i];
+		s->need[s->nneed++] = s->text[i];
+		s->need[s->nneed++] = s->text[i] + 12;
+	}
+}
+
 void
 mon_req_need(struct mon *m, const struct mg_req *req, struct mon_need *s)
 {
@@ -985,6 +1030,10 @@ mon_req_need(struct mon *m, const struct mg_req *req, struct mon_need *s)
 	size_t i, n;
 
 	memset(s, 0, sizeof(*s));
+	if (mg_req_wants_review(req)) {
+		need_review(m, req, s);
+		return;
+	}
 	if (!mon_req_today(m, req, &v))
 		return;
 	quorum(m, req, &v, &q);
@@ -1253,7 +1302,10 @@ granted(void *arg, enum mg_why why)
 	mg_log(MG_EVT_GRANT, "req=%s user=%s op=%s model=%s", req->code,
 	    req->user, req->operation, req->model);
 	req_arm(m, req);
-	mon_hub_state(m, req);
+	if (mg_req_wants_review(req))
+		mon_hub_put(m, req);
+	else
+		mon_hub_state(m, req);
 	if ((job = mon_req_rt(req)->job) != NULL) {
 		job->waiting = false;
 		job_granted(job);
@@ -1317,8 +1369,30 @@ mon_req_recheck(struct mon *m, const struct mg_req *req)
 	    (v.confirm_number && !req->confirm))
 		return MG_WHY_POLICY_CHANGED;
 	quorum(m, req, &v, &q);
-	return v.nslots > 0 && !q.satisfied ? MG_WHY_APPROVAL_NEEDED
-					    : MG_WHY_NONE;
+	return v.nslots > 0 && !q.satisfied && !mon_outage_waives(m, req, &v)
+		   ? MG_WHY_APPROVAL_NEEDED
+		   : MG_WHY_NONE;
+}
+
+/* In front of the grant, and loud: an anomaly of its own. */
+static void
+record_waiver(struct mon *m, const struct mg_req *req, struct mon_txn *t)
+{
+	struct mg_verdict v;
+	struct mg_quorum q;
+	struct mg_json *j;
+
+	if (!mon_req_today(m, req, &v) || v.nslots == 0)
+		return;
+	quorum(m, req, &v, &q);
+	if (q.satisfied)
+		return;
+	j = mon_rec_begin(t, "waiver");
+	mg_json_str(j, "uuid", req->uuid);
+	mg_json_str(
+	    j, "waive", req->waive[0] != '\0' ? req->waive : "served-before");
+	mg_json_strv(j, "need", req->need, req->nneed);
+	mon_rec_end(t);
 }
 
 static void
@@ -1351,6 +1425,7 @@ grant_checked(void *arg)
 		return;
 	}
 	t = mon_txn_begin(m);
+	record_waiver(m, req, t);
 	j = mon_rec_begin(t, "grant");
 	mg_json_str(j, "uuid", req->uuid);
 	mon_rec_end(t);
@@ -1374,6 +1449,7 @@ mon_req_fetch_names(
 void
 mon_req_advance(struct mon *m, struct mg_req *req)
 {
+	char note[400];
 	struct mon_req_rt *rt = mon_req_rt(req);
 	const char *names[MG_APPROVALS_MAX + 2];
 	struct mg_verdict v;
@@ -1389,13 +1465,14 @@ mon_req_advance(struct mon *m, struct mg_req *req)
 		return;
 	}
 	quorum(m, req, &v, &q);
-	if (v.nslots > 0 && !q.satisfied) {
+	if (v.nslots > 0 && !q.satisfied && !mon_outage_waives(m, req, &v)) {
 		if (!rt->at_hub)
 			mon_hub_put(m, req);
 		else
 			mon_hub_state(m, req);
+		mon_outage_text(m, note, sizeof(note));
 		if (rt->job != NULL && rt->job->waiting)
-			tell_pending(rt->job, "");
+			tell_pending(rt->job, note);
 		return;
 	}
 	mon_req_fetch_names(m, req, names, &n);
@@ -1615,6 +1692,8 @@ mon_req_resume(struct mon *m)
 	for (req = mg_state_live(m->state); req != NULL; req = req->next)
 		req_arm(m, req);
 	mon_req_reconsider(m); /* nobody is known yet */
+	if ((req = mg_state_unreviewed(m->state)) != NULL)
+		mon_hub_put(m, req);
 }
 
 void

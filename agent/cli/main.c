@@ -25,7 +25,7 @@ static const struct command {
 } commands[] = {
     {"run", mg_cmd_run, NULL,
 	"run OPERATION [MODEL[@VERSION]] [--reason TEXT] [--ticket ID] "
-	"[--no-wait] [--json] [-- ARG...]",
+	"[--no-wait] [--break-glass] [--json] [-- ARG...]",
 	"run an operation, once it is granted"},
     {"request", mg_cmd_request, NULL,
 	"request OPERATION [MODEL[@VERSION]] --reason TEXT [--for TIME] "

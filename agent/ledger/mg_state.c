@@ -22,6 +22,8 @@
 
 #define BUCKETS 4096
 #define ARENA_CHUNK 2048
+#define SERVED "served" /* in the past, as an operation */
+#define REVIEWS_MAX 8
 
 struct mg_arena_chunk {
 	struct mg_arena_chunk *next;
@@ -305,7 +307,7 @@ forget_old(struct mg_state *st)
 
 	for (; req != NULL && st->ended.n > MG_ENDED_MAX; req = prev) {
 		prev = req->prev;
-		if (req->live.nruns > 0)
+		if (req->live.nruns > 0 || mg_req_wants_review(req))
 			continue;
 		list_remove(&st->ended, req);
 		hash_remove(st, req);
@@ -466,6 +468,8 @@ fill_request(struct mg_req *req, const struct mg_rec *rec)
 	       keep_member(req, rec, "key_type", &req->key_type) &&
 	       keep_list(req, rec, "args", &req->args, &req->nargs) &&
 	       keep_list(req, rec, "argv", &req->argv, &req->argc) &&
+	       keep_member(req, rec, "waive", &req->waive) &&
+	       keep_list(req, rec, "review", &req->review, &req->nreview) &&
 	       keep_list(req, rec, "need", &req->need, &req->nneed);
 }
 
@@ -806,6 +810,108 @@ apply_run(struct apply_ctx *c)
 				   : MG_ERR_OK;
 }
 
+static bool
+was_approved(const struct mg_req *req)
+{
+	size_t i;
+
+	for (i = 0; i < req->live.napprovals; i++)
+		if (req->live.approvals[i].approve)
+			return !req->live.waived;
+	return false;
+}
+
+/* In the past, bytes stand where people do: no login name has a colon. */
+static enum mg_err
+note_served(struct apply_ctx *c, const struct mg_req *req)
+{
+	struct mg_past_fact *f;
+
+	if (strcmp(mg_rec_str(c->rec, "how", ""), "status") != 0 ||
+	    mg_rec_int(c->rec, "value", 1) != 0 || req->digest[0] == '\0' ||
+	    req->version[0] == '\0' || !was_approved(req))
+		return MG_ERR_OK;
+	f = mg_past_fact(
+	    c->st->past, req->digest, SERVED, req->model, req->version, true);
+	if (f == NULL)
+		return mg_past_is_full(c->st->past) ? MG_ERR_OK : MG_ERR_NOMEM;
+	if (!save(c->st, f, sizeof(*f), NULL))
+		return MG_ERR_NOMEM;
+	f->did++;
+	return MG_ERR_OK;
+}
+
+bool
+mg_state_was_served(const struct mg_state *st, const char *model,
+    const char *version, const char *digest)
+{
+	const struct mg_past_fact *f;
+
+	if (digest[0] == '\0' || version[0] == '\0')
+		return false;
+	f = mg_past_fact(st->past, digest, SERVED, model, version, false);
+	return f != NULL && f->did > 0;
+}
+
+/* ---- reviews ---- */
+
+bool
+mg_req_wants_review(const struct mg_req *req)
+{
+	return req->nreview > 0 && req->nreview <= REVIEWS_MAX &&
+	       req->live.waived && req->live.granted_ms != 0 &&
+	       strcmp(req->waive, "break-glass") == 0 &&
+	       req->live.reviewed != (1U << req->nreview) - 1;
+}
+
+struct mg_req *
+mg_state_unreviewed(const struct mg_state *st)
+{
+	struct mg_req *req;
+
+	for (req = st->live.first; req != NULL; req = req->next)
+		if (mg_req_wants_review(req))
+			return req;
+	for (req = st->ended.first; req != NULL; req = req->next)
+		if (mg_req_wants_review(req))
+			return req;
+	return NULL;
+}
+
+static enum mg_err
+apply_waiver(struct apply_ctx *c)
+{
+	struct mg_req *req;
+	enum mg_err r;
+
+	if ((r = subject(c, &req)) != MG_ERR_OK)
+		return r;
+	if (req->live.state != MG_REQ_PENDING)
+		return MG_ERR_STATE;
+	req->live.waived = true;
+	return MG_ERR_OK;
+}
+
+static enum mg_err
+apply_review(struct apply_ctx *c)
+{
+	const char *const *roles;
+	struct mg_req *req;
+	size_t n, i, j;
+	enum mg_err r;
+
+	if ((r = subject(c, &req)) != MG_ERR_OK)
+		return r;
+	if (!mg_req_wants_review(req))
+		return MG_ERR_STATE;
+	roles = mg_rec_strv(c->rec, "roles", &n);
+	for (i = 0; i < req->nreview; i++)
+		for (j = 0; j < n; j++)
+			if (strcmp(req->review[i], roles[j]) == 0)
+				req->live.reviewed |= 1U << i;
+	return MG_ERR_OK;
+}
+
 static enum mg_err
 apply_exit(struct apply_ctx *c)
 {
@@ -819,7 +925,7 @@ apply_exit(struct apply_ctx *c)
 	if (run == NULL || run->run == 0 || run->exited)
 		return MG_ERR_STATE;
 	run->exited = true;
-	return MG_ERR_OK;
+	return note_served(c, req);
 }
 
 static enum mg_err
@@ -1053,6 +1159,8 @@ snap_fixed(struct mg_json *j, const struct mg_req *req)
 	mg_json_str(j, "text", req->text);
 	mg_json_str(j, "remedy", req->remedy);
 	mg_json_strv(j, "need", req->need, req->nneed);
+	mg_json_str(j, "waive", req->waive);
+	mg_json_strv(j, "review", req->review, req->nreview);
 	mg_json_bool(j, "mfa", req->mfa);
 	mg_json_bool(j, "confirm", req->confirm);
 	mg_json_bool(j, "grant_only", req->grant_only);
@@ -1077,6 +1185,8 @@ snap_live(struct mg_json *j, const struct mg_req_live *live)
 	mg_json_str(j, "by", live->ended_by == NULL ? "" : live->ended_by);
 	mg_json_bool(j, "mfa_done", live->mfa_done);
 	mg_json_int(j, "used", live->used);
+	mg_json_bool(j, "waived", live->waived);
+	mg_json_int(j, "reviewed", live->reviewed);
 	mg_json_int(j, "granted_ms", live->granted_ms);
 	mg_json_int(j, "ended_ms", live->ended_ms);
 	mg_json_int(j, "approve_by_bt", live->approve_by_bt);
@@ -1271,6 +1381,8 @@ restore_request(struct apply_ctx *c)
 	live->why = mg_why_from_word(mg_rec_str(c->rec, "why", ""));
 	live->mfa_done = mg_rec_bool(c->rec, "mfa_done");
 	live->used = (unsigned)mg_rec_int(c->rec, "used", 0);
+	live->waived = mg_rec_bool(c->rec, "waived");
+	live->reviewed = (unsigned)mg_rec_int(c->rec, "reviewed", 0);
 	live->granted_ms = mg_rec_int(c->rec, "granted_ms", 0);
 	live->ended_ms = mg_rec_int(c->rec, "ended_ms", 0);
 	live->approve_by_bt = mg_rec_int(c->rec, "approve_by_bt", 0);
@@ -1405,6 +1517,8 @@ static const struct handler handlers[] = {
     {"start", apply_start},
     {"rejected", apply_nothing},
     {"access", apply_access},
+    {"review", apply_review},
+    {"waiver", apply_waiver},
     {"policy", apply_nothing},
     {"outage", apply_nothing},
     {"enroll", apply_nothing},

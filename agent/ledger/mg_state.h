@@ -62,6 +62,8 @@ struct mg_req_live {
 	struct mg_approval approvals[MG_APPROVALS_MAX];
 	size_t napprovals;
 	unsigned used; /* runs started, ever */
+	bool waived;	   /* granted without the approvals */
+	unsigned reviewed; /* bit i: somebody of review[i] has signed */
 	struct mg_run_state runs[MG_RUNS_MAX];
 	size_t nruns;	    /* open */
 	int64_t granted_ms; /* wall clock */
@@ -100,6 +102,9 @@ struct mg_req {
 	const char *remedy;
 	const char *const *need; /* role, count, role, count, ... */
 	size_t nneed;
+	const char *waive; /* of approvals: "served-before", "break-glass" */
+	const char *const *review; /* roles that look at it afterwards */
+	size_t nreview;
 	bool mfa;
 	bool confirm; /* approvers sign the requester's two digits */
 	bool grant_only;
@@ -219,6 +224,18 @@ int64_t mg_state_passed_bt(
 
 /* What people did, for looking; the request that is asked about counts. */
 struct mg_past *mg_state_past(const struct mg_state *st);
+
+/*
+ * Whether this version, with exactly these bytes, ran here to a good end
+ * after people had approved it.
+ */
+bool mg_state_was_served(const struct mg_state *st, const char *model,
+    const char *version, const char *digest);
+
+/* Whether the glass was broken for it and not all have reviewed that. */
+bool mg_req_wants_review(const struct mg_req *req);
+/* The request that does, or NULL. */
+struct mg_req *mg_state_unreviewed(const struct mg_state *st);
 
 /* The stable word for a state: "pending", "granted", ... */
 const char *mg_req_state_word(enum mg_req_state s);

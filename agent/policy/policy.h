@@ -260,7 +260,7 @@ struct mg_policy_source {
 	(MG_POLICY_CAN_KEY_AGE | MG_POLICY_CAN_MFA_AGE | MG_POLICY_CAN_PAST |  \
 	    MG_POLICY_CAN_LIVE | MG_POLICY_CAN_RATE | MG_POLICY_CAN_BYTES |    \
 	    MG_POLICY_CAN_FILES | MG_POLICY_CAN_SIGNED | MG_POLICY_CAN_LOCAL | \
-	    MG_POLICY_CAN_CONFIRM)
+	    MG_POLICY_CAN_CONFIRM | MG_POLICY_CAN_GLASS)
 
 /*
  * Reads every *.ini in the folders of src (opened and checked by its rule).
