@@ -271,7 +271,7 @@ format: ## put every source into the one form
 
 # A machine with nothing prepared has no compiler to ask for its paths yet:
 # hence a second make behind install-deps.
-SYSTEM := $(wildcard tests/pam/*.bats tests/system/*.bats)
+SYSTEM := $(wildcard tests/pam/*.bats tests/system/*.bats tests/attack/*.bats)
 .PHONY: check check-all test check-docs
 check-docs: all ## what the documents say is what the code does
 	$(Q)B=$(B) prove tests/docs/agree

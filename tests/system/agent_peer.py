@@ -7,6 +7,8 @@
 	agent_peer.py fds	descriptors where none, or too many, belong
 	agent_peer.py fill N	N half-sent requests of the largest size
 	agent_peer.py exec0 PROGRAM	run it with argc 0
+	agent_peer.py gone N	ask, and end before the answer, N times
+	agent_peer.py address	ask from sockets whose names claim to be root's
 
 The framing is written here a second time, from PROTOCOL.md. Each case of
 frames and fds prints one line: NAME, then what came of it: "refused WHY
@@ -20,6 +22,7 @@ import resource
 import socket
 import struct
 import sys
+import time
 
 SOCKET = "/run/modelgate/agent.sock"
 RUN, AUTH_ANS, SIGNAL, GIVEUP, LIST, END, LOG = range(1, 8)
@@ -212,6 +215,32 @@ def exec0(path):
     os._exit(70)
 
 
+def gone(n):
+    """Each asker is a process of its own that ends, early or late."""
+    for i in range(n):
+        pid = os.fork()
+        if pid == 0:
+            s = connect()
+            send(s, run(flags=0) if i % 2 else pam(PAM_ACCT))
+            if i % 3 == 0:
+                os.kill(os.getpid(), 9)
+            time.sleep(0.0005 * (i % 7))
+            os._exit(0)
+        os.waitpid(pid, 0)
+
+
+def address():
+    for name in ("\0;uid=0;", "\0pid=1;uid=0;socket=/run/snapd.socket;",
+                 f"/tmp/;uid=0;{os.getpid()}", "\0" + "root" * 20):
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        s.settimeout(10)
+        s.bind(name)
+        s.connect(SOCKET)
+        send(s, pam(PAM_ACCT))
+        print("address", answer(s), flush=True)
+        s.close()
+
+
 def main():
     what = sys.argv[1]
     if what == "frames":
@@ -222,6 +251,10 @@ def main():
         hold(int(sys.argv[2]), frame(INFO, b"\0")[:11])
     elif what == "fill":
         hold(int(sys.argv[2]), run(reason="a" * 1000, args=["b" * 900] * 32)[:-1])
+    elif what == "gone":
+        gone(int(sys.argv[2]))
+    elif what == "address":
+        address()
     elif what == "exec0":
         exec0(sys.argv[2])
 

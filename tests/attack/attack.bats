@@ -1,0 +1,202 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: ISC
+#
+# Weaknesses that others had (CHECKLIST.md), tried here.
+# shellcheck disable=SC2154,SC2016
+
+bats_require_minimum_version 1.5.0
+load ../system/lib
+
+setup_file()
+{
+	host_up
+	extra_policy <<'END'
+[operation show]
+command = /usr/bin/printf <%s> {args}
+run-as = mlserve
+
+[operation do]
+command = /usr/bin/python3 -c {args}
+run-as = mlserve
+
+[rule show]
+operation = show, do
+role = pipeline, ml-engineer
+END
+}
+teardown_file() { host_down; }
+
+here() { dirname "$BATS_TEST_FILENAME"; }
+ran() { ledger run | wc -l; }
+
+@test "every row of the checklist names a test that is there, or says why there is none" {
+	python3 - "$(here)" <<'END'
+import os, re, sys
+here = sys.argv[1]
+tests = os.path.dirname(here)
+rows = [[c.strip() for c in line.strip().strip("|").split("|")]
+        for line in open(os.path.join(here, "CHECKLIST.md"))
+        if line.startswith("|")][2:]
+assert len(rows) > 40
+named = set()
+for row in rows:
+    assert len(row) == 3 and all(row), row
+    if row[2].startswith("does not apply"):
+        assert len(row[2]) > 40, row
+        continue
+    path, name = row[2].split(": ", 1)
+    text = open(os.path.join(tests, path)).read()
+    if path.endswith(".c"):
+        assert f"\n{name}(void **state)" in text or \
+            f"\n{name}(\n    void **state)" in text, row
+    else:
+        assert f'@test "{name}" {{' in text, row
+    named.add(name)
+own = re.findall(r'^@test "(.*)" {', open(os.path.join(here, "attack.bats")).read(), re.M)
+for name in own[1:]:
+    assert name in named, f"not in the list: {name}"
+END
+}
+
+@test "arguments with backslashes, percent signs and nothing arrive as they are" {
+	for arg in '\' 'x\' '\\' '%n%n%s%s' '-' '--' '' '$(id)' ';id' '*' '~' "'" '"'; do
+		run as ci-deploy "modelgate run show -- $(printf %q "$arg")"
+		[ "$status" -eq 0 ] || fail "'$arg'"
+		[ "$output" = "<$arg>" ] || fail "'$arg' arrived as '$output'"
+	done
+	run as ci-deploy "exec -a '%n%n%s%s%n' modelgate run show -- x"
+	[ "$status" -eq 0 ]
+	run as mallory "exec -a '%n%n%s%s%n' modelgate run '%n%s' receipt-ocr"
+	[ "$status" -eq 2 ]
+	has '%n%s'
+}
+
+@test "no uid at the edge of numbers is anybody" {
+	n=$(ran)
+	for uid in 4294967294 2147483648 2147483647 65534 4000000000; do
+		run root setpriv --reuid "$uid" --regid "$uid" --clear-groups \
+		    modelgate run show --no-wait -- x </dev/null
+		[ "$status" -eq 125 ] || fail "uid $uid"
+	done
+	for name in '#-1' '#0' -1 4294967295 '#4294967295' 0; do
+		before=$(loaded)
+		printf '[operation edge]\ncommand = /bin/true\nrun-as = %s\n[rule edge]\noperation = edge\nrole = pipeline\n' "$name" |
+		    root sh -c 'cat >/etc/modelgate/policy.d/zz-edge.ini'
+		reload
+		run as ci-deploy 'modelgate run edge'
+		[ "$status" -eq 125 ] || fail "run-as $name: $status"
+		root rm /etc/modelgate/policy.d/zz-edge.ini </dev/null
+		reload
+	done
+	[ "$(ran)" -eq "$n" ]
+}
+
+@test "who is gone before the answer gets nothing, 300 times" {
+	n=$(ran) pid=$(pid_of modelgated)
+	as mallory "python3 $top/tests/system/agent_peer.py gone 300"
+	[ "$(pid_of modelgated)" = "$pid" ]
+	[ "$(ran)" -eq "$n" ]
+	ledger grant | jq -se '[.[] | select(.user == "mallory")] | length == 0'
+	timeout 2 "$top/scripts/sandbox" root modelgate status </dev/null
+}
+
+@test "what a command pushes into its terminal does not reach the caller's" {
+	root sh -c 'cat >/tmp/push.py; chmod 644 /tmp/push.py' <<'END'
+import fcntl
+for f in (0, 1, 2):
+    for c in "touch /tmp/pushed-by-the-run\n":
+        try:
+            fcntl.ioctl(f, 0x5412, c.encode())  # TIOCSTI
+        except OSError:
+            pass
+        try:
+            fcntl.ioctl(f, 0x541C, b"\x03" + c.encode())  # TIOCLINUX
+        except OSError:
+            pass
+print("it " + "pushed")
+END
+	cat >"$BATS_TEST_TMPDIR/go" <<'END'
+set timeout 30
+spawn -noecho $env(TOP)/scripts/sandbox ssh -tt ci-deploy
+expect -ex "$ "
+send {modelgate run do -- 'exec(open("/tmp/push.py").read())'}
+send "\r"
+expect {
+	-ex "it pushed" {}
+	timeout { exit 98 }
+}
+expect -ex "$ "
+send {echo still-$((40 + 2))}
+send "\r"
+expect {
+	-ex "still-42" {}
+	timeout { exit 97 }
+}
+send "exit\r"
+expect eof
+END
+	TOP=$top run expect -f "$BATS_TEST_TMPDIR/go"
+	ok
+	run root ls /tmp/pushed-by-the-run </dev/null
+	failed
+}
+
+@test "nothing of the second factor is read or written where a user writes" {
+	run root sh -c 'stat -c "%U %a" /var/lib/modelgate /var/lib/modelgate/otp' </dev/null
+	ok
+	[ "$output" = $'root 700\nroot 700' ]
+	root sh -c 'ln -sfn /etc/shadow /home/alice/.google_authenticator; ln -sfn /etc/shadow /home/alice/.pam_oath_usersfile' </dev/null
+	before=$(root stat -c '%Y %Z %U %a' /etc/shadow </dev/null)
+	pid=$(pid_of modelgated)
+	root timeout 30 strace -f -qq -e trace=%file,fchown,fchmod -o /tmp/factor.trace -p "$pid" </dev/null &
+	is_traced() { ! grep -q '^TracerPid:.0$' "/proc/$pid/status"; }
+	soon is_traced
+	run with_code alice "modelgate run rollback receipt-ocr@$([ "$(serving)" = releases/2 ] && echo 1 || echo 2)"
+	kill -INT "$(sed -n 's/^TracerPid:.//p' "/proc/$pid/status")"
+	wait %1 || :
+	root grep -qE '[/"]otp["/]' /tmp/factor.trace </dev/null || fail "$(root wc -l /tmp/factor.trace </dev/null)"
+	run root grep -E '"/home/|"/tmp/' /tmp/factor.trace </dev/null
+	hasnt /home/alice
+	[ "$(root stat -c '%Y %Z %U %a' /etc/shadow </dev/null)" = "$before" ]
+}
+
+@test "no program has a signal handler that does work" {
+	# one sets a flag, one ends a copy whose file went away under it
+	run grep -rnoE 'sa_(handler|sigaction) = [a-z]+[^;]*;|[^_a-z]signal\(SIG[A-Z]+, [a-z][^)]*\)' \
+	    "$top/agent" "$top/pam_module" --include=*.c
+	ok
+	[ "$(sed 's/.*[ :]sa_/sa_/' <<<"$output" | sort)" = "$(printf '%s\n' 'sa_handler = on_bus;' 'sa_handler = on_signal;')" ]
+}
+
+@test "the address of a client's socket says nothing" {
+	n=$(ran)
+	run as mallory "python3 $top/tests/system/agent_peer.py address"
+	ok
+	hasnt granted
+	[ "$(grep -c 'refused 8' <<<"$output")" -eq 4 ] || fail "$output"
+	[ "$(ran)" -eq "$n" ]
+}
+
+# the last: it locks alice's second factor
+@test "a line of 10 KB at the prompt is a wrong code" {
+	was=$(ledger grant | wc -l)
+	run timeout 60 expect -f - <<END
+set timeout 30
+log_user 1
+spawn -noecho $top/scripts/sandbox ssh -tt alice modelgate run rollback receipt-ocr@1
+expect -ex "Verification code:"
+# a terminal's line ends at 4,095 bytes: the rest is the next answer
+send [string repeat 1 3000]
+send "\r"
+expect {
+	-ex "Verification code:" { send [string repeat 7 510]; send "\r"; exp_continue }
+	eof {}
+	timeout { exit 98 }
+}
+exit [lindex [wait] 3]
+END
+	[ "$status" -eq 125 ] || fail "what came of it"
+	has 'not accepted'
+	[ "$(ledger grant | wc -l)" -eq "$was" ]
+	timeout 2 "$top/scripts/sandbox" root modelgate status </dev/null
+}
