@@ -31,6 +31,7 @@
  *	mon_request.c	from the request to the grant
  *	mon_auth.c	second factor, enrolment
  *	mon_store.c	digests and signatures of artifacts, their copies
+ *	mon_model.c	what is deployed here, and whether it still is
  *	mon_run.c	running the command, ending it
  *	mon_hub.c	requests to the hub, decisions from it
  *	mon_outage.c	whether approvers can be reached at all
@@ -78,6 +79,7 @@ struct mon_conf {
 	unsigned clients_max, clients_per_user;
 	unsigned pending_max, pending_per_user;
 	unsigned refusals_per_minute; /* per user, on record */
+	unsigned check_minutes;	      /* between looks at what is served */
 	uint64_t artifact_max;	      /* bytes */
 };
 
@@ -375,6 +377,21 @@ void mon_store_init(struct mon *m);
 /* Where the copy of an artifact is or would be. False: not a digest. */
 bool mon_store_path(const char *digest, char *out, size_t size);
 
+/* ---- mon_model.c ---- */
+
+/* Adds to t what the success of a run of req means for its model. */
+void mon_model_changed(
+    struct mon *m, struct mon_txn *t, const struct mg_req *req);
+/* What the ledger says of a model; NULL: nothing. */
+const struct mg_model *mon_model_find(struct mon *m, const char *name);
+/* Compares what is served with the record, model by model, and puts on
+ * record what differs. fn(arg) is called once, later (may be NULL). */
+void mon_models_check(struct mon *m, void (*fn)(void *arg), void *arg);
+void mon_models_init(struct mon *m);
+/* One row of a listing; without people and reasons unless all. */
+void mon_model_put(
+    struct mon *m, struct mg_json *j, const struct mg_model *model, bool all);
+
 /* ---- mon_run.c ---- */
 
 /* Starts a run of a granted request for the client of job. */
@@ -540,6 +557,9 @@ struct mon {
 	int cgroup;	     /* folder for runs' groups; -1: none */
 	uint32_t run_counter;
 	struct mon_run *spare_run; /* started, not used yet */
+	struct mon_check *check;   /* of what is served; NULL: none now */
+	struct mg_timer check_timer;
+	int64_t checked_ms; /* wall clock; 0: not since the start */
 	struct mg_timer spare_timer;
 	struct mg_timer tick_timer;
 	struct mon_bucket *buckets; /* refusals on record */

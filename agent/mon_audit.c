@@ -36,6 +36,8 @@
 #define T_ANOM_EXEC 2112
 #define T_RESP_KILL_PROC 2202
 #define T_CRYPTO_REPLAY_USER 2406
+#define T_SOFTWARE_UPDATE 1138
+#define T_ANOM_RBAC_INTEGRITY_FAIL 2109
 
 #define WRITERS_MAX 16
 #define VALUE_MAX 1024 /* of cmd= and path=: the audit line stays short */
@@ -324,6 +326,21 @@ fill_witness(struct mg_audit_req *a)
 }
 
 static void
+fill_model(struct mg_audit_req *a, const struct mg_rec *rec)
+{
+	bool drift = strcmp(mg_rec_str(rec, "effect", ""), "drift") == 0;
+
+	a->op = mg_rec_str(rec, "effect", "");
+	a->success = !drift || mg_rec_bool(rec, "ok");
+	a->type = a->success ? T_SOFTWARE_UPDATE : T_ANOM_RBAC_INTEGRITY_FAIL;
+	if (drift)
+		more(a, "mgver", mg_rec_str(rec, "version", ""));
+	more(a, "digest", mg_rec_str(rec, "digest", ""));
+	more(a, "found", mg_rec_str(rec, "found", ""));
+	more(a, "replaced", mg_rec_str(rec, "replaced", ""));
+}
+
+static void
 fill_factor(struct mg_audit_req *a, const struct mg_rec *rec, const char *op)
 {
 	a->type = T_USER_CHAUTHTOK;
@@ -384,6 +401,8 @@ mon_audit_fill(struct mon *m, const struct mg_rec *rec, struct mg_audit_req *a)
 		fill_waiver(a, rec);
 	else if (strcmp(type, "review") == 0)
 		fill_review(a, rec);
+	else if (strcmp(type, "model") == 0)
+		fill_model(a, rec);
 	else if (strcmp(type, "outage") == 0)
 		fill_outage(a, rec);
 	else if (strcmp(type, "witness") == 0)

@@ -38,6 +38,8 @@ static const struct {
 	offsetof(struct mon_conf, pending_per_user), 1, MG_PENDING_MAX},
     {"limits", "refusals-per-minute", NUMBER,
 	offsetof(struct mon_conf, refusals_per_minute), 1, 6000},
+    {"models", "check-minutes", NUMBER,
+	offsetof(struct mon_conf, check_minutes), 1, 525600},
     {"limits", "artifact-gib", SIZE, offsetof(struct mon_conf, artifact_max), 1,
 	1048576},
 };
@@ -274,6 +276,7 @@ set_defaults(struct mon_conf *c)
 	c->pending_max = MG_PENDING_MAX;
 	c->pending_per_user = 200;
 	c->refusals_per_minute = 60;
+	c->check_minutes = 1440;
 	c->artifact_max = (uint64_t)4096 << 30;
 }
 
@@ -366,6 +369,7 @@ mon_conf_print(const struct mon_conf *c, FILE *out)
 	}
 	fprintf(out, "\n[audit]\nmode = %s\n",
 	    c->audit_optional ? "optional" : "required");
+	fprintf(out, "\n[models]\ncheck-minutes = %u\n", c->check_minutes);
 	fprintf(out,
 	    "\n[limits]\nclients = %u\nclients-per-user = %u\n"
 	    "pending = %u\npending-per-user = %u\n"

@@ -36,7 +36,7 @@ struct mon_job {
 	struct mg_verdict verdict;
 	char *argv[MON_ARGV_MAX + 1];
 	size_t argc;
-	char artifact[1024];
+	char artifact[1024], serves[512];
 	const char *waive; /* static; of approvals */
 	char digest[97];
 	uint64_t bytes; /* of the artifact, once it has a digest */

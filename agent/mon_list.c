@@ -259,12 +259,61 @@ list_one(struct ask *a, bool everyone)
 	finish(a, "");
 }
 
+/* ---- models ---- */
+
+static void
+send_models(struct ask *a, bool all)
+{
+	const struct mg_model *p;
+	struct mg_buf b;
+	struct mg_json j;
+
+	p = mg_models_first(mg_state_models(a->m->state));
+	for (; p != NULL; p = p->next) {
+		if (p->live.version[0] == '\0' && p->back[0].version[0] == '\0')
+			continue;
+		mg_buf_init(&b, 16384);
+		mg_json_begin(&j, &b);
+		mon_model_put(a->m, &j, p, all);
+		send_item(a, &b, &j);
+		mg_buf_fini(&b);
+	}
+	finish(a, "");
+}
+
+static void
+models_checked(void *arg)
+{
+	send_models(arg, true);
+}
+
+static void
+list_models(struct ask *a)
+{
+	bool all = may(a, "log");
+
+	if (a->list.what == MG_LIST_MODELS)
+		send_models(a, all);
+	else if (all)
+		mon_models_check(a->m, models_checked, a);
+	else
+		fail(a, MG_WHY_NOT_PERMITTED,
+		    "only root or who holds the right 'log' may have the "
+		    "served bytes looked at",
+		    "");
+}
+
 static void
 list(struct ask *a)
 {
-	bool everyone = may(a, "log"), all = a->list.everyone;
+	bool everyone, all = a->list.everyone;
 	const struct mg_req *req;
 
+	if (a->list.what == MG_LIST_MODELS || a->list.what == MG_LIST_CHECK) {
+		list_models(a);
+		return;
+	}
+	everyone = may(a, "log");
 	if (all && !everyone) {
 		fail(a, MG_WHY_NOT_PERMITTED,
 		    "only root or who holds the right 'log' may see "

@@ -578,6 +578,9 @@ expand_artifact(struct mon_job *job, const struct mg_operation *op)
 		return true;
 	r = mg_operation_artifact(op, &x, job->artifact, sizeof(job->artifact));
 	if (r == MG_ERR_OK || r == MG_ERR_NOENT)
+		r = mg_operation_serves(
+		    op, &x, job->serves, sizeof(job->serves));
+	if (r == MG_ERR_OK || r == MG_ERR_NOENT)
 		return true;
 	refuse_command(job, r, NULL);
 	return false;
@@ -789,6 +792,9 @@ put_request(struct mon_job *job, struct mg_json *j, const char *nonce)
 	mg_json_str(j, "cwd", op == NULL || op->cwd == NULL ? "/" : op->cwd);
 	mg_json_str(j, "artifact", job->artifact);
 	mg_json_str(j, "digest", job->digest);
+	mg_json_str(j, "effect",
+	    op == NULL || op->effect == NULL ? "none" : op->effect);
+	mg_json_str(j, "serves", job->serves);
 	mg_json_str(j, "signer", job->signer);
 	mg_json_str(j, "signer_fp", job->signer_fp);
 	mg_json_str(j, "reason", job->reason);

@@ -785,6 +785,9 @@ write_exit(struct mon_run *run, const char *how, int64_t value, uint32_t left)
 	mg_json_int(j, "value", value);
 	mg_json_int(j, "left", left);
 	mon_rec_end(t);
+	if (strcmp(how, "status") == 0 && value == 0 &&
+	    run->kill_why == MG_WHY_NONE)
+		mon_model_changed(run->m, t, run->req);
 	mg_log(MG_EVT_EXIT, "req=%s run=%u how=%s value=%lld left=%u",
 	    run->req->code, run->number, how, (long long)value, left);
 	run->busy++;

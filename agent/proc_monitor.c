@@ -582,6 +582,7 @@ go(struct mon *m)
 	mon_run_prepare(m);
 	mon_outage_init(m);
 	tick(m);
+	mon_models_init(m);
 	if (mon_clients_init(m) != MG_ERR_OK)
 		mg_fatal("cannot listen on the socket: %s", strerror(errno));
 	mg_log(MG_EVT_READY, "host=%s policy=%s hub=%s", m->conf.host,

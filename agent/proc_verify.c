@@ -19,6 +19,7 @@
  * 5. An artifact is opened here and not by the monitor: a file system of a
  *    user's own (FUSE) or of the network can make an open wait for ever.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +50,7 @@ struct mode {
 	enum mg_msg_op op;
 	enum mg_err (*answer)(struct mg_chan *ch, struct mg_frame *f, int fd);
 	bool takes_path; /* of an artifact, open as fd */
+	bool follows;	 /* links on that path */
 	unsigned filter;
 	struct mg_confine_limits limits;
 };
@@ -192,17 +194,36 @@ answer_digest(struct mg_chan *ch, struct mg_frame *f, int fd)
 
 /* ---- the process ---- */
 
+/* What is served may be reached through links of the serving user's: it is
+ * what they lead to that counts. */
+static int
+open_served(const char *path, char *why, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd == -1)
+		snprintf(
+		    why, size, "cannot open '%s': %s", path, strerror(errno));
+	return fd;
+}
+
 static const struct mode modes[] = {
-    {"sig", "_mg-verify", MG_MSG_VERIFY_SIG_REQ, answer_sig, false, 0,
+    {"sig", "_mg-verify", MG_MSG_VERIFY_SIG_REQ, answer_sig, false, false, 0,
 	{.cpu_s = 10, .as_bytes = 256 * MIB, .nofile = 16}},
-    {"keygen", "_mg-keygen", MG_MSG_VERIFY_SIG_REQ, answer_keygen, false,
+    {"keygen", "_mg-keygen", MG_MSG_VERIFY_SIG_REQ, answer_keygen, false, false,
 	MG_ALLOW_EXEC | MG_ALLOW_READ | MG_ALLOW_LOAD,
 	{.cpu_s = 10,
 	    .as_bytes = 256 * MIB,
 	    .fsize_bytes = MIB,
 	    .nofile = 64,
 	    .nproc = 256}},
-    {"digest", "_mg-verify", MG_MSG_DIGEST_REQ, answer_digest, true,
+    {"digest", "_mg-verify", MG_MSG_DIGEST_REQ, answer_digest, true, false,
+	MG_ALLOW_READ | MG_ALLOW_THREADS,
+	{.cpu_s = MG_CONFINE_INHERIT,
+	    .as_bytes = 16384 * MIB, /* windows and arenas of 64 threads */
+	    .nofile = 256,
+	    .nproc = 1024}},
+    {"served", "_mg-verify", MG_MSG_DIGEST_REQ, answer_digest, true, true,
 	MG_ALLOW_READ | MG_ALLOW_THREADS,
 	{.cpu_s = MG_CONFINE_INHERIT,
 	    .as_bytes = 16384 * MIB, /* windows and arenas of 64 threads */
@@ -274,11 +295,13 @@ main(int argc, char **argv)
 
 	mg_log_init("mg-verify", MG_LOG_TO_PARENT, MG_LOG_INFO);
 	if ((mode = find_mode(argc, argv)) == NULL)
-		mg_fatal("mode is not one of sig, keygen, digest");
+		mg_fatal("mode is not one of sig, keygen, digest, served");
 	if (clearenv() != 0)
 		mg_fatal("cannot clear the environment");
 	/* Rule 5; a folder that only root reaches is still not read as root. */
-	if (mode->takes_path)
+	if (mode->follows)
+		fd = open_served(argv[2], open_why, sizeof(open_why));
+	else if (mode->takes_path)
 		(void)!mg_file_open(argv[2], O_DIRECTORY, &any, &fd, open_why,
 		    sizeof(open_why));
 	r = mg_confine_user(

@@ -31,6 +31,7 @@ int mg_cmd_cancel(int argc, char **argv);
 int mg_cmd_revoke(int argc, char **argv);
 int mg_cmd_why(int argc, char **argv);
 int mg_cmd_log(int argc, char **argv);
+int mg_cmd_models(int argc, char **argv);
 int mg_cmd_approve(int argc, char **argv);
 int mg_cmd_deny(int argc, char **argv);
 int mg_cmd_show(int argc, char **argv);
@@ -54,6 +55,13 @@ int mg_cli_refused(const struct mg_refused *r, bool json);
 /* The same for a failure of this program's own. */
 int mg_cli_failed(bool json, const char *word, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+/*
+ * Has the agent read the ledger; print sees each record that passes q, or
+ * its line is printed as it is (json). Returns the exit status.
+ */
+int mg_cli_log(const struct mg_log_req *q, bool json,
+    void (*print)(const struct mg_rec *rec));
 
 /*
  * Sends one question and reads ITEM frames until DONE. fn sees each row

@@ -89,6 +89,7 @@ print_line(const struct mg_rec *rec)
 struct reader {
 	struct mg_buf b;
 	bool json, follow;
+	void (*print)(const struct mg_rec *rec);
 	size_t n;
 };
 
@@ -108,7 +109,7 @@ take_lines(struct reader *rd)
 		if (rd->json)
 			printf("%.*s\n", (int)n, p);
 		else if (mg_rec_parse(&rec, p, n) == MG_ERR_OK)
-			print_line(&rec);
+			rd->print(&rec);
 		rd->n++;
 		mg_buf_consume(&rd->b, n + 1);
 	}
@@ -138,14 +139,16 @@ read_all(struct reader *rd, int fd)
 	}
 }
 
-static int
-ask(const struct mg_log_req *q, bool json)
+int
+mg_cli_log(const struct mg_log_req *q, bool json,
+    void (*print)(const struct mg_rec *rec))
 {
 	struct mg_chan *ch;
 	struct mg_frame f;
 	struct mg_refused refused;
-	struct reader rd = {
-	    .json = json, .follow = (q->flags & MG_QUERY_FOLLOW) != 0};
+	struct reader rd = {.json = json,
+	    .print = print,
+	    .follow = (q->flags & MG_QUERY_FOLLOW) != 0};
 	int pipefd[2], status = 0;
 	bool whole;
 
@@ -267,5 +270,5 @@ mg_cmd_log(int argc, char **argv)
 		return MG_EXIT_USAGE;
 	if (optind != argc)
 		return mg_cli_usage("log");
-	return ask(&q, json);
+	return mg_cli_log(&q, json, print_line);
 }

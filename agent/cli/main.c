@@ -76,6 +76,8 @@ static const struct command {
     {"artifact", NULL, "modelgate-artifact",
 	"artifact digest|verify|sign [--help]",
 	"digests and signatures of model folders"},
+    {"models", mg_cmd_models, NULL, "models [MODEL] [--check] [--json]",
+	"what is deployed here, from the ledger"},
     {"doctor", NULL, "modelgate-doctor", "doctor [--json] [--record]",
 	"is this host really enforcing?"},
 };

@@ -50,6 +50,7 @@ struct mg_state {
 	struct mg_session *sessions;
 	struct mg_factor *factors;
 	struct mg_past *past;
+	struct mg_models *models;
 	char boot[40];
 	int64_t last_bt, last_wall;
 	struct undo *undo;
@@ -375,8 +376,12 @@ mg_state_new(void)
 
 	if ((st = calloc(1, sizeof(*st))) == NULL)
 		return NULL;
-	if ((st->past = mg_past_new()) != NULL)
+	st->past = mg_past_new();
+	st->models = mg_models_new();
+	if (st->past != NULL && st->models != NULL)
 		return st;
+	mg_past_free(st->past);
+	mg_models_free(st->models);
 	free(st);
 	return NULL;
 }
@@ -420,6 +425,7 @@ mg_state_free(struct mg_state *st)
 		free(f);
 	}
 	mg_past_free(st->past);
+	mg_models_free(st->models);
 	free(st);
 }
 
@@ -458,6 +464,8 @@ fill_request(struct mg_req *req, const struct mg_rec *rec)
 	       keep_member(req, rec, "cwd", &req->cwd) &&
 	       keep_member(req, rec, "artifact", &req->artifact) &&
 	       keep_member(req, rec, "digest", &req->digest) &&
+	       keep_member(req, rec, "effect", &req->effect) &&
+	       keep_member(req, rec, "serves", &req->serves) &&
 	       keep_member(req, rec, "reason", &req->reason) &&
 	       keep_member(req, rec, "ticket", &req->ticket) &&
 	       keep_member(req, rec, "policy", &req->policy) &&
@@ -1096,6 +1104,22 @@ apply_start(struct apply_ctx *c)
 }
 
 static enum mg_err
+apply_model(struct apply_ctx *c)
+{
+	struct mg_models *ms = c->st->models;
+	struct mg_model *m;
+
+	m = mg_models_find(ms, mg_rec_str(c->rec, "model", ""), true);
+	if (m == NULL)
+		return mg_models_are_full(ms) ? MG_ERR_OK : MG_ERR_NOMEM;
+	/* Saved up to the link to the next, which is not to be undone. */
+	if (!save(c->st, m, offsetof(struct mg_model, next), NULL))
+		return MG_ERR_NOMEM;
+	mg_model_apply(m, c->rec, c->wall);
+	return MG_ERR_OK;
+}
+
+static enum mg_err
 apply_nothing(struct apply_ctx *c)
 {
 	(void)c;
@@ -1151,6 +1175,8 @@ snap_fixed(struct mg_json *j, const struct mg_req *req)
 	mg_json_str(j, "cwd", req->cwd);
 	mg_json_str(j, "artifact", req->artifact);
 	mg_json_str(j, "digest", req->digest);
+	mg_json_str(j, "effect", req->effect);
+	mg_json_str(j, "serves", req->serves);
 	mg_json_str(j, "reason", req->reason);
 	mg_json_str(j, "ticket", req->ticket);
 	mg_json_str(j, "policy", req->policy);
@@ -1306,6 +1332,24 @@ snap_factor(
 }
 
 static enum mg_err
+snap_models(struct mg_buf *b, const struct mg_state *st)
+{
+	const struct mg_model *m;
+	struct mg_json j;
+	enum mg_err r = MG_ERR_OK;
+	size_t start;
+
+	for (m = mg_models_first(st->models); m != NULL && r == MG_ERR_OK;
+	     m = m->next) {
+		start = mg_buf_len(b);
+		snap_begin(&j, b, "model-now", st->last_wall, st->last_bt);
+		mg_model_save(m, &j);
+		r = snap_end(&j, b, start);
+	}
+	return r;
+}
+
+static enum mg_err
 snap_clock(struct mg_buf *b, const struct mg_state *st)
 {
 	size_t start = mg_buf_len(b);
@@ -1355,6 +1399,7 @@ mg_state_save(const struct mg_state *st, struct mg_buf *b)
 	/* The past first: a session may be the first use of a key. */
 	if ((r = mg_past_save(st->past, b, at, st->last_bt)) != MG_ERR_OK ||
 	    (r = snap_people(b, st)) != MG_ERR_OK ||
+	    (r = snap_models(b, st)) != MG_ERR_OK ||
 	    (r = snap_list(b, &st->ended, st)) != MG_ERR_OK ||
 	    (r = snap_list(b, &st->live, st)) != MG_ERR_OK)
 		return r;
@@ -1447,6 +1492,19 @@ restore_past(struct apply_ctx *c)
 }
 
 static enum mg_err
+restore_model(struct apply_ctx *c)
+{
+	struct mg_models *ms = c->st->models;
+	struct mg_model *m;
+
+	m = mg_models_find(ms, mg_rec_str(c->rec, "model", ""), true);
+	if (m == NULL)
+		return mg_models_are_full(ms) ? MG_ERR_OK : MG_ERR_NOMEM;
+	mg_model_restore(m, c->rec);
+	return MG_ERR_OK;
+}
+
+static enum mg_err
 restore_clock(struct apply_ctx *c)
 {
 	const char *boot = mg_rec_str(c->rec, "boot", "");
@@ -1471,6 +1529,7 @@ static const struct handler restorers[] = {
     {"session-open", apply_session_open},
     {"factor", restore_factor},
     {"clock", restore_clock},
+    {"model-now", restore_model},
     {"past-fact", restore_past},
     {"past-key", restore_past},
     {"past-grants", restore_past},
@@ -1511,6 +1570,7 @@ static const struct handler handlers[] = {
     {"run", apply_run},
     {"exit", apply_exit},
     {"empty", apply_empty},
+    {"model", apply_model},
     {"end", apply_end},
     {"session-open", apply_session_open},
     {"session-close", apply_session_close},
@@ -1619,6 +1679,12 @@ mg_state_passed_bt(const struct mg_state *st, const char *user, uint32_t ses)
 				return f->passed[i].at_bt;
 	}
 	return 0;
+}
+
+const struct mg_models *
+mg_state_models(const struct mg_state *st)
+{
+	return st->models;
 }
 
 struct mg_past *

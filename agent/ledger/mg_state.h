@@ -8,6 +8,7 @@
 
 #include "mg_err.h"
 #include "mg_id.h"
+#include "mg_models.h"
 #include "mg_past.h"
 #include "mg_rec.h"
 #include "mg_why.h"
@@ -93,6 +94,8 @@ struct mg_req {
 	const char *cwd;
 	const char *artifact; /* path */
 	const char *digest;
+	const char *effect; /* of a run that succeeds: mg_models.h */
+	const char *serves; /* where what is served can be found; or "" */
 	const char *reason;
 	const char *ticket;
 	const char *policy;
@@ -212,6 +215,9 @@ size_t mg_state_live_count_of(const struct mg_state *st, const char *user);
 const struct mg_session *mg_state_session(
     const struct mg_state *st, uint32_t ses);
 const struct mg_session *mg_state_sessions(const struct mg_state *st);
+
+/* What is deployed here. */
+const struct mg_models *mg_state_models(const struct mg_state *st);
 
 /* NULL: no failures. */
 const struct mg_factor *mg_state_factor(

@@ -77,7 +77,14 @@ enum mg_run_flag {
 /* log_req.flags */
 enum mg_log_flag { MG_LOG_FOLLOW = 1 << 0, MG_LOG_ALL_FLAGS = (1 << 1) - 1 };
 
-enum mg_list { MG_LIST_NONE, MG_LIST_REQUESTS, MG_LIST_GRANTS, MG_LIST_ONE };
+enum mg_list {
+	MG_LIST_NONE,
+	MG_LIST_REQUESTS,
+	MG_LIST_GRANTS,
+	MG_LIST_ONE,
+	MG_LIST_MODELS, /* what is deployed here */
+	MG_LIST_CHECK,	/* the same, after a look at what is served */
+};
 enum mg_end { MG_END_NONE, MG_END_DONE, MG_END_CANCEL, MG_END_REVOKE };
 enum mg_auth_mode {
 	MG_AUTH_NONE,

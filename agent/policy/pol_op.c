@@ -276,16 +276,60 @@ set_cwd(struct pol_load *ld, void *obj)
 		((struct pol_op *)obj)->def.cwd = keep_value(ld);
 }
 
-static void
-set_artifact(struct pol_load *ld, void *obj)
+/* A path with places in it; NULL after an error. */
+static const char *
+path_value(struct pol_load *ld, struct mg_operation *def)
 {
-	struct mg_operation *def = &((struct pol_op *)obj)->def;
 	const char *v = ld->ln->value;
 
 	if (strstr(v, "{args}") != NULL || strstr(v, "{artifact}") != NULL)
 		pol_err(ld, 0, "{args} and {artifact} cannot stand in a path");
 	else if (is_path(ld, v, 0) && check_places(ld, def, v, 0))
-		def->artifact = keep_value(ld);
+		return keep_value(ld);
+	return NULL;
+}
+
+static void
+set_artifact(struct pol_load *ld, void *obj)
+{
+	struct mg_operation *def = &((struct pol_op *)obj)->def;
+
+	def->artifact = path_value(ld, def);
+}
+
+static void
+set_serves(struct pol_load *ld, void *obj)
+{
+	struct mg_operation *def = &((struct pol_op *)obj)->def;
+
+	def->serves = path_value(ld, def);
+}
+
+static void
+set_effect(struct pol_load *ld, void *obj)
+{
+	static const char *const words[] = {
+	    "serve", "promote", "retire", "none"};
+	size_t i;
+
+	for (i = 0; i < 4; i++)
+		if (strcmp(ld->ln->value, words[i]) == 0) {
+			((struct pol_op *)obj)->def.effect = words[i];
+			return;
+		}
+	pol_err(
+	    ld, 0, "'%s' is not serve, promote, retire or none", ld->ln->value);
+}
+
+/* What operations of these names do unless it is said otherwise. */
+static const char *
+usual_effect(const char *name)
+{
+	if (strcmp(name, "deploy") == 0 || strcmp(name, "rollback") == 0)
+		return "serve";
+	if (strcmp(name, "promote") == 0 || strcmp(name, "retire") == 0)
+		return name;
+	return "none";
 }
 
 static void
@@ -317,6 +361,8 @@ static const struct pol_key op_keys[] = {
     {"run-as", set_run_as},
     {"cwd", set_cwd},
     {"artifact", set_artifact},
+    {"serves", set_serves},
+    {"effect", set_effect},
     {"level", set_level},
     {"description", set_description},
     {NULL, NULL},
@@ -358,6 +404,8 @@ pol_op_parse(struct pol_load *ld)
 	pol_keys(ld, op_keys, op, NULL);
 	(void)has_key(ld, "command");
 	(void)has_key(ld, "run-as");
+	if (op->def.effect == NULL)
+		op->def.effect = usual_effect(op->def.name);
 	if (op->def.takes_artifact && op->def.artifact == NULL)
 		(void)has_key(ld, "artifact");
 }
@@ -575,21 +623,34 @@ mg_operation_argv(const struct mg_operation *op, const struct mg_expand *x,
 	return r;
 }
 
-enum mg_err
-mg_operation_artifact(const struct mg_operation *op, const struct mg_expand *x,
-    char *out, size_t size)
+static enum mg_err
+expand_path(const char *tmpl, const struct mg_expand *x, char *out, size_t size)
 {
 	const char *what;
 	enum mg_err r;
 
 	if (size > 0)
 		out[0] = '\0';
-	if (op->artifact == NULL)
+	if (tmpl == NULL)
 		return MG_ERR_NOENT;
 	if (size == 0)
 		return MG_ERR_LIMIT;
-	r = expand(op->artifact, x, out, size, &what);
+	r = expand(tmpl, x, out, size, &what);
 	if (r != MG_ERR_OK)
 		out[0] = '\0';
 	return r;
+}
+
+enum mg_err
+mg_operation_artifact(const struct mg_operation *op, const struct mg_expand *x,
+    char *out, size_t size)
+{
+	return expand_path(op->artifact, x, out, size);
+}
+
+enum mg_err
+mg_operation_serves(const struct mg_operation *op, const struct mg_expand *x,
+    char *out, size_t size)
+{
+	return expand_path(op->serves, x, out, size);
 }

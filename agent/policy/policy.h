@@ -191,6 +191,8 @@ struct mg_operation {
 	const char *run_as;
 	const char *cwd;
 	const char *artifact; /* path template; NULL: none */
+	const char *effect;   /* of success: serve promote retire none */
+	const char *serves;   /* template: where what is live can be found */
 	const char *where;
 	bool takes_model; /* a template names {model} */
 	bool takes_version;
@@ -387,8 +389,13 @@ enum mg_err mg_operation_argv(const struct mg_operation *op,
     const struct mg_expand *x, char **argv, size_t max, size_t *argcp,
     const char **whatp) MG_MUST_CHECK;
 
-/* Expands the artifact path of op into out. MG_ERR_NOENT: it has none. */
+/*
+ * Expands the artifact path of op, or where it serves from, into out.
+ * MG_ERR_NOENT: it has none.
+ */
 enum mg_err mg_operation_artifact(const struct mg_operation *op,
+    const struct mg_expand *x, char *out, size_t size) MG_MUST_CHECK;
+enum mg_err mg_operation_serves(const struct mg_operation *op,
     const struct mg_expand *x, char *out, size_t size) MG_MUST_CHECK;
 
 #endif

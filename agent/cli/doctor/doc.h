@@ -14,6 +14,7 @@
  *
  *	main.c		options, the list of checks, what is printed
  *	doc_agent.c	the agent, as it answers; audit, hub, clock
+ *	doc_models.c	what is served, against the ledger
  *	doc_pam.c	the PAM stacks and who uses them
  *	doc_files.c	owners and modes of what decides
  *	doc_reach.c	other ways to the serving users and the models
@@ -55,6 +56,7 @@ struct doc_user {
 bool doc_user(const char *name, struct doc_user *u);
 
 void doc_agent(struct doc *d);
+void doc_models(struct doc *d);
 void doc_pam(struct doc *d);
 void doc_files(struct doc *d);
 void doc_reach(struct doc *d);

@@ -101,6 +101,7 @@ main(int argc, char **argv)
 		doc_say(&d, DOC_WARN, "doctor", "sudo modelgate doctor",
 		    "not root: some checks cannot look");
 	doc_agent(&d);
+	doc_models(&d);
 	doc_pam(&d);
 	doc_files(&d);
 	doc_reach(&d);

@@ -1,0 +1,178 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: ISC
+#
+# What is deployed here, from the ledger alone; and when it no longer is.
+# shellcheck disable=SC2154,SC2016
+
+load lib
+
+setup_file()
+{
+	host_up
+	extra_policy <<'END'
+[operation put]
+command = /usr/libexec/modelgate/ops/symlink deploy {model} {version} {artifact}
+run-as = mlserve
+artifact = /srv/models/{model}/{version}
+serves = /srv/serve/{model}/current
+effect = serve
+
+[operation good]
+command = /usr/libexec/modelgate/ops/symlink promote {model} {version} {artifact}
+run-as = mlserve
+artifact = /srv/models/{model}/{version}
+effect = promote
+
+[operation away]
+command = /usr/libexec/modelgate/ops/symlink retire {model} {version}
+run-as = mlserve
+effect = retire
+
+[rule test-put]
+operation = put, good, away
+role = ml-engineer
+END
+	root sh -c 'for v in 1 2 3; do
+		mkdir -p /srv/models/m/$v && echo bytes $v >/srv/models/m/$v/weights
+	done' </dev/null
+}
+teardown_file() { host_down; }
+
+put() { as alice "modelgate run put m@$1 --reason 'because of $1'" </dev/null; }
+models() { root modelgate models "$@" </dev/null; }
+# of KEY: in the row of m.
+of() { models --json | jq -r ".[] | select(.model == \"m\") | .$1"; }
+is_live() { [ "$(of version)" = "$1" ]; }
+digest_of() { root /usr/libexec/modelgate/modelgate-artifact digest "$1" </dev/null; }
+
+@test "nothing is deployed where nothing was" {
+	run models
+	ok
+	has 'nothing was deployed'
+	[ "$(models --json | jq length)" = 0 ]
+}
+
+@test "what is live: since when, which digest, who, why, instead of what" {
+	put 1
+	soon is_live 1
+	put 2
+	soon is_live 2
+	[ "$(of digest)" = "$(digest_of /srv/models/m/2)" ]
+	[ "$(of user)" = alice ]
+	[ "$(of reason)" = 'because of 2' ]
+	[ "$(of 'back | join(" ")')" = "1 $(digest_of /srv/models/m/1)" ]
+	run models
+	ok
+	has 'm@2'
+	has 'because of 2'
+	has 'replaced    1'
+}
+
+@test "a run that fails deploys nothing" {
+	root chmod 000 /srv/serve/m/releases </dev/null
+	run put 3
+	root chmod 755 /srv/serve/m/releases </dev/null
+	failed
+	# Its exit is on record, and nothing after it.
+	exits() { [ "$(ledger exit | tail -n 1 | jq -r .value)" != 0 ]; }
+	soon exits
+	is_live 2
+}
+
+@test "promotion and going back are in the history" {
+	as alice 'modelgate run good m@2' </dev/null
+	promoted() { [ "$(of promoted)" = 2 ]; }
+	soon promoted
+	put 1
+	soon is_live 1
+	[ "$(of 'back[0]')" = 2 ]
+	run models m
+	ok
+	[ "${#lines[@]}" -ge 8 ]
+	has 'put      2            by alice, replaced 1: because of 2'
+	has 'promote  2 '
+	[ "$(models m --json | head -n 1 | jq -r .effect)" = serve ]
+}
+
+@test "a restart changes none of it" {
+	before=$(models --json | jq 'del(.[].checked)')
+	sb service modelgated restart
+	soon root modelgate status </dev/null
+	[ "$(models --json | jq 'del(.[].checked)')" = "$before" ]
+	# Not even one whose ledger begins with a snapshot.
+}
+
+@test "everybody may see what is live, not who and why" {
+	run as mallory 'modelgate models --json'
+	ok
+	has '"version":"1"'
+	hasnt alice
+	hasnt because
+	run as mallory 'modelgate models --check'
+	[ "$status" -eq 125 ]
+}
+
+@test "a link that leads elsewhere is found by doctor, and recorded once" {
+	run root modelgate models --check </dev/null
+	ok
+	hasnt DRIFTED
+	root setpriv --reuid mlserve --regid mlserve --clear-groups \
+	    ln -sfn /srv/models/m/3 /srv/serve/m/current </dev/null
+	run root modelgate doctor </dev/null
+	has 'FAIL  models'
+	has 'm@1'
+	run models
+	has DRIFTED
+	has "$(digest_of /srv/models/m/3)"
+	run root modelgate models --check </dev/null
+	[ "$status" -eq 1 ]
+	[ "$(ledger model | grep -c '"effect":"drift"')" = 1 ]
+	run audit -m ANOM_RBAC_INTEGRITY_FAIL
+	has 'op=modelgate:drift'
+	has "found=$(digest_of /srv/models/m/3)"
+	has 'res=failed'
+}
+
+@test "when it is served again that is on record, too" {
+	root setpriv --reuid mlserve --regid mlserve --clear-groups \
+	    ln -sfn releases/1 /srv/serve/m/current </dev/null
+	run root modelgate doctor </dev/null
+	has 'ok    models'
+	run models m
+	has 'drift    1            over'
+}
+
+@test "changed bytes in the store are found as well, and are not deployed" {
+	store=$(root readlink /srv/serve/m/releases/1 </dev/null)
+	root sh -c "cp -p $store/weights /root/kept; echo evil >$store/weights" </dev/null
+	run root modelgate models --check </dev/null
+	[ "$status" -eq 1 ]
+	has DRIFTED
+	run put 1
+	[ "$status" -eq 125 ]
+	has 'was approved'
+	root cp -p /root/kept "$store/weights" </dev/null
+	run root modelgate models --check </dev/null
+	ok
+}
+
+@test "what is retired is live no more, nor something to go back to" {
+	as alice 'modelgate run away m@1' </dev/null
+	soon is_live ''
+	[ "$(of 'back | map(select(. == "1")) | length')" = 0 ]
+	run models
+	has 'nothing is live'
+	has 'roll back   2'
+}
+
+@test "a timer looks by itself" {
+	put 2
+	soon is_live 2
+	root sh -c "printf '\n[models]\ncheck-minutes = 1\n' >>/etc/modelgate/agent.ini" </dev/null
+	sb service modelgated restart
+	soon root modelgate status </dev/null
+	root setpriv --reuid mlserve --regid mlserve --clear-groups \
+	    ln -sfn /srv/models/m/3 /srv/serve/m/current </dev/null
+	drifted() { [ "$(of drifted)" = true ]; }
+	soon -t 90 drifted
+}
