@@ -328,12 +328,15 @@ fill_witness(struct mg_audit_req *a)
 static void
 fill_model(struct mg_audit_req *a, const struct mg_rec *rec)
 {
-	bool drift = strcmp(mg_rec_str(rec, "effect", ""), "drift") == 0;
+	enum mg_effect e = mg_effect_from_word(mg_rec_str(rec, "effect", ""));
 
-	a->op = mg_rec_str(rec, "effect", "");
-	a->success = !drift || mg_rec_bool(rec, "ok");
+	a->op = e == MG_EFFECT_DRIFT	 ? "drift"
+		: e == MG_EFFECT_SERVE	 ? "serve"
+		: e == MG_EFFECT_PROMOTE ? "promote"
+					 : "retire";
+	a->success = e != MG_EFFECT_DRIFT || mg_rec_bool(rec, "ok");
 	a->type = a->success ? T_SOFTWARE_UPDATE : T_ANOM_RBAC_INTEGRITY_FAIL;
-	if (drift)
+	if (e == MG_EFFECT_DRIFT)
 		more(a, "mgver", mg_rec_str(rec, "version", ""));
 	more(a, "digest", mg_rec_str(rec, "digest", ""));
 	more(a, "found", mg_rec_str(rec, "found", ""));

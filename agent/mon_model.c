@@ -24,15 +24,6 @@
 
 /* ---- on record ---- */
 
-static void
-put_approvers(struct mg_json *j, const struct mg_req *req)
-{
-	const char *names[MG_APPROVALS_MAX];
-	size_t n = mon_req_approvers(req, names, MG_APPROVALS_MAX);
-
-	mg_json_strv(j, "approvers", names, n);
-}
-
 /* Where the served bytes can be looked at later. */
 static void
 put_path(struct mon *m, struct mg_json *j, const struct mg_req *req)
@@ -53,6 +44,7 @@ void
 mon_model_changed(struct mon *m, struct mon_txn *t, const struct mg_req *req)
 {
 	enum mg_effect effect = mg_effect_from_word(req->effect);
+	const char *names[MG_APPROVALS_MAX];
 	const struct mg_model *old;
 	struct mg_json *j;
 
@@ -69,7 +61,8 @@ mon_model_changed(struct mon *m, struct mon_txn *t, const struct mg_req *req)
 	mg_json_str(j, "digest", req->digest);
 	put_path(m, j, req);
 	mg_json_str(j, "user", req->user);
-	put_approvers(j, req);
+	mg_json_strv(j, "approvers", names,
+	    mon_req_approvers(req, names, MG_APPROVALS_MAX));
 	mg_json_str(j, "reason", req->reason);
 	mg_json_str(j, "ticket", req->ticket);
 	if (old != NULL) {

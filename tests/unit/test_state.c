@@ -628,6 +628,85 @@ save_and_restore(struct mg_buf *b)
 	mg_rec_fini(&rec);
 }
 
+static enum mg_err
+model(const char *effect, const char *version, const char *digest)
+{
+	return apply("\"type\":\"model\",\"uuid\":\"" REQ "\",\"effect\":"
+		     "\"%s\",\"model\":\"m\",\"version\":\"%s\","
+		     "\"digest\":\"%s\",\"path\":\"/s/m\","
+		     "\"user\":\"alice\",\"approvers\":[\"bob\","
+		     "\"carol\"],\"reason\":\"\\u00fc\"",
+	    effect, version, digest);
+}
+
+static const struct mg_model *
+first_model(void)
+{
+	return mg_models_first(mg_state_models(st));
+}
+
+static void
+models_are_what_ran_last_and_can_go_back(void **state)
+{
+	const struct mg_model *m;
+	struct mg_buf first, again;
+	char version[8];
+	int i;
+
+	(void)state;
+	assert_null(first_model());
+	for (i = 1; i <= MG_MODEL_BACK_MAX + 3; i++) {
+		snprintf(version, sizeof(version), "%d", i);
+		assert_int_equal(model("serve", version, version), MG_ERR_OK);
+	}
+	m = first_model();
+	assert_non_null(m);
+	assert_null(m->next);
+	assert_string_equal(m->live.version, "11");
+	assert_string_equal(m->back[0].version, "10");
+	assert_string_equal(m->back[MG_MODEL_BACK_MAX - 1].version, "3");
+	assert_string_equal(m->approvers, "bob,carol");
+	assert_string_equal(m->path, "/s/m");
+	/* going back: it is live, and no longer something to go back to */
+	assert_int_equal(model("serve", "10", "10"), MG_ERR_OK);
+	assert_string_equal(m->back[0].version, "11");
+	assert_string_equal(m->back[1].version, "9");
+	/* the same again changes nothing */
+	assert_int_equal(model("serve", "10", "new"), MG_ERR_OK);
+	assert_string_equal(m->live.digest, "new");
+	assert_string_equal(m->back[0].version, "11");
+	assert_int_equal(model("promote", "10", "new"), MG_ERR_OK);
+	assert_string_equal(m->promoted, "10");
+	assert_int_equal(model("retire", "11", ""), MG_ERR_OK);
+	assert_string_equal(m->back[0].version, "9");
+	assert_string_equal(m->live.version, "10");
+	assert_int_equal(apply("\"type\":\"model\",\"effect\":\"drift\","
+			       "\"model\":\"m\",\"ok\":false,"
+			       "\"found\":\"sha256:00\""),
+	    MG_ERR_OK);
+	assert_true(m->drifted);
+	mg_state_commit(st);
+	save_and_restore(&first);
+	save_and_restore(&again);
+	assert_int_equal(mg_buf_len(&first), mg_buf_len(&again));
+	assert_memory_equal(
+	    mg_buf_ptr(&first), mg_buf_ptr(&again), mg_buf_len(&first));
+	mg_buf_fini(&first);
+	mg_buf_fini(&again);
+	m = first_model();
+	assert_true(m->drifted);
+	assert_string_equal(m->back[0].version, "9");
+	assert_string_equal(m->reason, "\xc3\xbc");
+	assert_int_equal(model("retire", "10", ""), MG_ERR_OK);
+	assert_string_equal(m->live.version, "");
+	assert_string_equal(m->promoted, "");
+	assert_false(m->drifted);
+	/* a record that did not become durable never happened */
+	mg_state_rollback_to(st, NULL);
+	assert_string_equal(m->live.version, "10");
+	assert_true(m->drifted);
+}
+
 #define THIRD "7c0e7d1a-93f2-4b7e-8d11-0123456789ab"
 
 static void
@@ -725,6 +804,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    T(only_the_transitions_of_the_design_exist),
+	    T(models_are_what_ran_last_and_can_go_back),
 	    T(a_state_is_saved_and_restored_whole),
 	    T(records_out_of_place_are_refused_and_change_nothing),
 	    T(a_grant_cannot_be_used_more_often_than_it_says),
