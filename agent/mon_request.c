@@ -668,7 +668,9 @@ job_decide(struct mon_job *job)
 	op = mg_policy_operation(job->m->policy, job->operation);
 	/* How large it is, is known later: at least this. */
 	job->bytes = op != NULL && op->artifact != NULL ? 1 : 0;
-	if (!is_allowed(job) || !check_shape(job, op) || !check_limits(job) ||
+	/* What is missing is said before the policy finds no rule for it. */
+	if ((op != NULL && !check_shape(job, op)) || !is_allowed(job) ||
+	    !check_shape(job, op) || !check_limits(job) ||
 	    !expand_artifact(job, op))
 		return;
 	job_digest(job);

@@ -166,7 +166,9 @@ hub_failed(const struct ask *a, int status)
 {
 	if (status == SSH_FAILED)
 		return mg_cli_failed(a->json, "hub-down",
-		    "ssh to %s port %s failed", a->target.dest, a->target.port);
+		    "ssh to %s port %s failed: the hub takes keys that stand "
+		    "in its allowed_signers",
+		    a->target.dest, a->target.port);
 	if (status == -1)
 		return mg_cli_failed(a->json, "internal",
 		    "the hub's answer is longer than it may be");

@@ -463,7 +463,8 @@ mg_policy_decide(
 	if (id == POL_NONE || pol_op(p, id)->kind == POL_OP_GROUP) {
 		v->why = MG_WHY_UNKNOWN_OPERATION;
 		snprintf(v->remedy, sizeof(v->remedy),
-		    "the policy defines no such operation");
+		    "modelgate policy what-can %.96s lists what there is",
+		    ask->user);
 		return;
 	}
 	op = pol_op(p, id);
