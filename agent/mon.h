@@ -27,6 +27,8 @@
  *	mon_audit.c	what a record looks like in the audit log; its writers
  *	mon_people.c	who people are, through mg-ident
  *	mon_client.c	accepting clients, their limits, dispatch
+ *	mon_policy.c	what policy is in force, and why another is not
+ *	mon_verify.c	asking two judges about one signature
  *	mon_ask.c	what the policy is told
  *	mon_request.c	from the request to the grant
  *	mon_auth.c	second factor, enrolment
@@ -239,6 +241,54 @@ void mon_reply_done(struct mon_client *c, const char *text);
 void mon_client_idle(struct mon_client *c);
 /* Who the kernel says this is: login uid, or a service account's uid. */
 uint32_t mon_client_uid(const struct mon_client *c);
+
+/* ---- mon_policy.c ---- */
+
+#define MON_SIGNERS_MAX 262144 /* bytes of allowed_signers */
+
+/*
+ * What is in force, from the ledger and the files. A policy that is signed
+ * for the first time is not judged here: m->policy is NULL then, and
+ * _begin() does it, which needs the loop.
+ */
+void mon_policy_open(struct mon *m);
+void mon_policy_begin(struct mon *m);
+/* The files have changed: takes them in force, or says why not. */
+void mon_policy_reload(struct mon *m);
+/* Looks for files that are not what is in force, where they are guarded. */
+void mon_policy_look(struct mon *m);
+/* The approvers' keys that are in force now. */
+enum mg_err mon_policy_signers(
+    struct mon *m, struct mg_buf *b, char *why, size_t size) MG_MUST_CHECK;
+/* A configuration file was refused: on record, with what is wrong. */
+void mon_policy_bad(struct mon *m, const char *what, const char *path,
+    const struct mg_diags *ds);
+void mon_policy_fini(struct mon *m);
+
+/* ---- mon_verify.c ---- */
+
+/* One signature being judged; zeroed before its first use. */
+struct mon_sig {
+	struct mon *m;
+	struct mon_proc strict, stock;
+	struct mg_timer timer;
+	bool strict_done, strict_ok, stock_done, stock_ok, done;
+	bool ok; /* both said yes */
+	char key_type[65], key_fp[65];
+	bool hardware;
+	char why[256]; /* not */
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+/*
+ * Starts both judges with q (its time is filled in); fn(arg) is called once,
+ * later, and may end the life of s. False: they cannot be started.
+ */
+bool mon_sig_start(struct mon_sig *s, struct mon *m,
+    const struct mg_verify_sig_req *q, void (*fn)(void *arg), void *arg);
+/* Ends it without calling fn. */
+void mon_sig_stop(struct mon_sig *s);
 
 /* ---- mon_ask.c ---- */
 
@@ -501,6 +551,15 @@ struct mon {
 	struct mg_loop *loop;
 	struct mon_conf conf;
 	struct mg_policy *policy;
+	struct mon_candidate *candidate; /* wants to be the policy */
+	bool reload_again;
+	struct mg_buf signers; /* in force, where has_signers */
+	bool has_signers;
+	char *policy_errors[MG_DIAG_MAX]; /* of the last reload */
+	size_t npolicy_errors;
+	char policy_edit[512]; /* why files are not in force; "": they are */
+	char policy_seen[2 * MG_STATE_DIGEST]; /* that was on record */
+	uint64_t policy_stat;
 	const struct mg_req *asked; /* what the policy is asked about */
 	struct mg_history history;
 	struct mg_file_state files[MON_FILES_MAX];

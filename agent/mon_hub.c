@@ -27,7 +27,6 @@
 #include "mon.h"
 #include "mon_job.h"
 
-#define SIGNERS_MAX 262144
 #define VERIFYING_MAX 8	    /* at once, for all requests */
 #define WAITING_MAX 256	    /* for their turn */
 #define REJECTED_RECORDS 16 /* per request */
@@ -355,13 +354,8 @@ struct judge {
 	uint8_t *sig;
 	size_t sig_len;
 	struct mg_buf text; /* what must have been signed */
-	struct mon_proc strict, stock;
-	struct mg_timer timer;
-	bool strict_done, strict_ok, stock_done, stock_ok;
-	char key_type[65], key_fp[65];
-	bool hardware;
-	char why[256];
-	bool done;
+	struct mon_sig check;
+	char why[256];	    /* it does not count */
 	struct judge *next; /* in the queue */
 };
 
@@ -378,9 +372,7 @@ judge_free(struct judge *g)
 {
 	struct mon_link *l = g->m->link;
 
-	mg_timer_clear(g->m->loop, &g->timer);
-	mon_proc_stop(&g->strict);
-	mon_proc_stop(&g->stock);
+	mon_sig_stop(&g->check);
 	mg_buf_fini(&g->text);
 	free(g->note);
 	free(g->sig);
@@ -481,7 +473,7 @@ decision_recorded(void *arg, enum mg_why why)
 		return;
 	}
 	mg_log(MG_EVT_DECISION, "req=%s approver=%s decision=%s key=%s",
-	    req->code, g->approver, g->decision, g->key_fp);
+	    req->code, g->approver, g->decision, g->check.key_fp);
 	if (deny)
 		snprintf(text, sizeof(text), "denied");
 	else
@@ -518,9 +510,9 @@ put_decision(struct judge *g, const struct mg_req *req, struct mg_json *j)
 	mg_json_str(j, "person", person_of(g));
 	mg_json_str(j, "decision", g->decision);
 	mg_json_str(j, "note", g->note);
-	mg_json_str(j, "key_fp", g->key_fp);
-	mg_json_str(j, "key_type", g->key_type);
-	mg_json_bool(j, "hardware", g->hardware);
+	mg_json_str(j, "key_fp", g->check.key_fp);
+	mg_json_str(j, "key_type", g->check.key_type);
+	mg_json_bool(j, "hardware", g->check.hardware);
 	mg_json_str(j, "text", mon_or_empty(mg_buf_cstr(&g->text)));
 	mg_json_str(j, "sig", sig);
 }
@@ -687,20 +679,18 @@ reject_signature(struct judge *g, struct mg_req *req)
 }
 
 static void
-both_judged(struct judge *g)
+both_judged(void *arg)
 {
+	struct judge *g = arg;
 	struct mg_req *req = judged_req(g);
 	const char *names[2];
 
-	g->done = true;
-	mg_timer_clear(g->m->loop, &g->timer);
-	mon_proc_stop(&g->strict);
-	mon_proc_stop(&g->stock);
+	snprintf(g->why, sizeof(g->why), "%s", g->check.why);
 	if (req == NULL) {
 		judge_free(g);
 		return;
 	}
-	if (!g->strict_ok || !g->stock_ok) { /* Rule 2 */
+	if (!g->check.ok) { /* Rule 2 */
 		reject_signature(g, req);
 		return;
 	}
@@ -711,110 +701,11 @@ both_judged(struct judge *g)
 		judge_reject(g, "internal", "the name service is down");
 }
 
-static void
-judged(struct judge *g, bool strict, bool ok, const char *why)
-{
-	if (strict) {
-		g->strict_done = true;
-		g->strict_ok = ok;
-	} else {
-		g->stock_done = true;
-		g->stock_ok = ok;
-	}
-	if (!ok && (g->why[0] == '\0' || strict))
-		snprintf(g->why, sizeof(g->why), "%s", why);
-	if (!g->done && g->strict_done && g->stock_done)
-		both_judged(g);
-}
-
-static void
-take_answer(struct judge *g, bool strict, struct mg_frame *f)
-{
-	struct mg_verify_sig_ans a;
-
-	if (g->done || f->op != MG_MSG_VERIFY_SIG_ANS ||
-	    mg_frame_decode(f, &a, sizeof(a)) != MG_ERR_OK)
-		return;
-	if (strict && a.ok) {
-		snprintf(g->key_type, sizeof(g->key_type), "%s", a.key_type);
-		snprintf(g->key_fp, sizeof(g->key_fp), "%s", a.key_fp);
-		g->hardware = a.hardware;
-	}
-	judged(g, strict, a.ok, a.text);
-}
-
-static void
-strict_frame(void *arg, struct mg_frame *f)
-{
-	struct judge *g = arg;
-
-	if (!g->strict_done)
-		take_answer(g, true, f);
-}
-
-static void
-stock_frame(void *arg, struct mg_frame *f)
-{
-	struct judge *g = arg;
-
-	if (!g->stock_done)
-		take_answer(g, false, f);
-}
-
-static void
-strict_ended(void *arg, int status)
-{
-	struct judge *g = arg;
-
-	(void)status;
-	if (!g->done && !g->strict_done)
-		judged(g, true, false, "the verifier ended");
-}
-
-static void
-stock_ended(void *arg, int status)
-{
-	struct judge *g = arg;
-
-	(void)status;
-	if (!g->done && !g->stock_done)
-		judged(g, false, false, "ssh-keygen could not be run");
-}
-
-static void
-judge_late(void *arg)
-{
-	struct judge *g = arg;
-
-	snprintf(g->why, sizeof(g->why), "the verifier took too long");
-	g->strict_ok = g->stock_ok = false;
-	both_judged(g);
-}
-
-/* The host's own list of approvers' keys, as it is now. */
-static enum mg_err
-read_signers(struct mg_buf *b, char *why, size_t size)
-{
-	static const struct mg_file_rule rule = {.owner = 0};
-	enum mg_err r;
-	int fd;
-
-	r = mg_file_open(
-	    MG_CONFDIR "/allowed_signers", 0, &rule, &fd, why, size);
-	if (r != MG_ERR_OK)
-		return r;
-	if ((r = mg_file_read(fd, b)) != MG_ERR_OK)
-		snprintf(why, size, "cannot read allowed_signers: %s",
-		    mg_err_str(r));
-	close(fd);
-	return r;
-}
-
 static bool
 start_verifiers(struct judge *g)
 {
-	struct mg_verify_sig_req q = {.principal = g->approver,
-	    .now_ms = mg_time_wall_ms(),
+	struct mg_verify_sig_req q = {.ns = MG_TEXT_NAMESPACE,
+	    .principal = g->approver,
 	    .text = mg_buf_ptr(&g->text),
 	    .text_len = mg_buf_len(&g->text),
 	    .sig = g->sig,
@@ -822,29 +713,12 @@ start_verifiers(struct judge *g)
 	struct mg_buf b;
 	bool ok;
 
-	mg_buf_init(&b, SIGNERS_MAX);
-	g->strict.on_frame = strict_frame;
-	g->strict.on_end = strict_ended;
-	g->strict.arg = g;
-	g->stock.on_frame = stock_frame;
-	g->stock.on_end = stock_ended;
-	g->stock.arg = g;
-	ok = read_signers(&b, g->why, sizeof(g->why)) == MG_ERR_OK;
+	mg_buf_init(&b, MON_SIGNERS_MAX);
+	ok = mon_policy_signers(g->m, &b, g->why, sizeof(g->why)) == MG_ERR_OK;
 	q.signers = mg_buf_ptr(&b);
 	q.signers_len = mg_buf_len(&b);
-	ok = ok &&
-	     mon_proc_start(&g->strict, g->m, "mg-verify", "sig", NULL,
-		 MG_ROLE_VERIFY, NULL, 0) == MG_ERR_OK &&
-	     mon_proc_start(&g->stock, g->m, "mg-verify", "keygen", NULL,
-		 MG_ROLE_VERIFY, NULL, 0) == MG_ERR_OK &&
-	     mon_port_send(&g->strict.port, 1, MG_MSG_VERIFY_SIG_REQ, &q) ==
-		 MG_ERR_OK &&
-	     mon_port_send(&g->stock.port, 1, MG_MSG_VERIFY_SIG_REQ, &q) ==
-		 MG_ERR_OK;
+	ok = ok && mon_sig_start(&g->check, g->m, &q, both_judged, g);
 	mg_buf_fini(&b);
-	if (ok)
-		mon_timer_set(g->m, &g->timer,
-		    mg_time_boot_ms() + MON_VERIFY_DEADLINE_MS, judge_late, g);
 	return ok;
 }
 

@@ -335,7 +335,7 @@ list(struct ask *a)
 			continue;
 		send_row(a, req);
 	}
-	finish(a, "");
+	finish(a, a->m->policy_edit);
 }
 
 void
@@ -637,6 +637,26 @@ mon_log_query(struct mon_client *c, const struct mg_log_req *q)
 /* ---- the agent itself ---- */
 
 static void
+put_policy(struct ask *a, struct mg_json *j)
+{
+	struct mon *m = a->m;
+	const struct mg_policy_guard *g;
+	size_t i;
+
+	mon_policy_look(m);
+	g = mg_policy_guard(m->policy);
+	mg_json_str(j, "policy", mg_policy_digest(m->policy));
+	mg_json_int(j, "policy_version", (int64_t)g->version);
+	mg_json_bool(j, "policy_signed", g->is_signed);
+	mg_json_str(j, "policy_edit", m->policy_edit);
+	mg_json_int(j, "policy_refused", (int64_t)m->npolicy_errors);
+	mg_json_arr(j, "policy_errors");
+	for (i = 0; i < m->npolicy_errors && may(a, "log"); i++)
+		mg_json_str(j, NULL, m->policy_errors[i]);
+	mg_json_arr_end(j);
+}
+
+static void
 info(struct ask *a)
 {
 	struct mon *m = a->m;
@@ -652,7 +672,7 @@ info(struct ask *a)
 	mg_json_strv(
 	    &j, "labels", (const char *const *)m->conf.labels, m->conf.nlabels);
 	mg_json_str(&j, "host_key", m->host_key_fp);
-	mg_json_str(&j, "policy", mg_policy_digest(m->policy));
+	put_policy(a, &j);
 	mg_json_bool(&j, "audit", m->audit_ok);
 	mg_json_bool(&j, "audit_required", !m->conf.audit_optional);
 	mg_json_bool(&j, "ledger", !mg_ledger_is_dead(m->ledger));

@@ -10,9 +10,8 @@
  * ledger and continues
  *
  * Rules
- * 1. It starts whole or not at all; a reload replaces everything that it
- *    read in one step, or keeps the old and says so.
- * 2. Start and end, every policy and every refused one are on record.
+ * 1. It starts whole or not at all.
+ * 2. Start and end are on record.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -75,67 +74,6 @@ log_diags(enum mg_event event, const struct mg_diags *ds)
 		    ds->v[i].line, ds->v[i].col, ds->v[i].text);
 }
 
-/* ---- policy ---- */
-
-static enum mg_err
-load_policy(struct mg_policy **pp, struct mg_diags *ds)
-{
-	struct mg_policy_source src = {.policy_dir = MG_CONFDIR "/policy.d",
-	    .operations_dir = MG_CONFDIR "/operations.d",
-	    .rule = &root_only,
-	    .can = MG_POLICY_CAN_AGENT};
-
-	return mg_policy_load(&src, pp, ds);
-}
-
-/* Rule 2 */
-static void
-record_policy(
-    struct mon *m, bool ok, const struct mg_policy *p, const char *text)
-{
-	struct mon_txn *t = mon_txn_begin(m);
-	struct mg_json *j = mon_rec_begin(t, "policy");
-	struct mg_uuid u;
-	char uuid[MG_UUID_STR];
-
-	if (mg_uuid_new(&u) != MG_ERR_OK)
-		mg_fatal("no random numbers");
-	mg_uuid_format(&u, uuid);
-	mg_json_str(j, "uuid", uuid);
-	mg_json_bool(j, "ok", ok);
-	mg_json_str(j, "path", MG_CONFDIR "/policy.d");
-	mg_json_str(j, "digest", p == NULL ? "" : mg_policy_digest(p));
-	mg_json_str(j, "text", text);
-	mon_rec_end(t);
-	mon_txn_commit(t, NULL, NULL);
-}
-
-static void
-reload_policy(struct mon *m)
-{
-	struct mg_policy *fresh;
-	struct mg_diags *ds;
-	char text[700];
-
-	if ((ds = calloc(1, sizeof(*ds))) == NULL)
-		return;
-	mg_diags_init(ds);
-	if (load_policy(&fresh, ds) == MG_ERR_OK) {
-		mg_policy_free(m->policy);
-		m->policy = fresh; /* Rule 1 */
-		mg_log(MG_EVT_POLICY, "digest=%s", mg_policy_digest(fresh));
-		record_policy(m, true, fresh, "");
-		mon_people_refresh_groups(m);
-		mon_req_reconsider(m);
-	} else {
-		log_diags(MG_EVT_POLICY_BAD, ds);
-		mg_diags_first(ds, text, sizeof(text));
-		mg_log(MG_EVT_POLICY_BAD, "text='the old policy stays'");
-		record_policy(m, false, NULL, text);
-	}
-	free(ds);
-}
-
 static void
 reload(struct mon *m)
 {
@@ -144,12 +82,12 @@ reload(struct mon *m)
 	if ((ds = calloc(1, sizeof(*ds))) == NULL)
 		return;
 	mg_diags_init(ds);
+	mon_policy_reload(m);
 	if (mon_conf_load(MG_CONFDIR "/agent.ini", &m->conf, ds) == MG_ERR_OK)
 		mg_log(MG_EVT_CONFIG, "text=reloaded");
 	else
-		log_diags(MG_EVT_CONFIG_BAD, ds);
+		mon_policy_bad(m, "agent.ini", MG_CONFDIR "/agent.ini", ds);
 	free(ds);
-	reload_policy(m);
 	mon_audit_check(m);
 	mon_hub_reconf(m);
 	mon_outage_init(m);
@@ -343,7 +281,8 @@ record_start(struct mon *m)
 	mg_json_str(j, "version", MG_VERSION);
 	mg_json_str(j, "host", m->conf.host);
 	mg_json_str(j, "host_key", m->host_key_fp);
-	mg_json_str(j, "policy", mg_policy_digest(m->policy));
+	mg_json_str(
+	    j, "policy", m->policy == NULL ? "" : mg_policy_digest(m->policy));
 	mon_rec_end(t);
 	mon_txn_commit(t, NULL, NULL);
 }
@@ -370,6 +309,7 @@ tick(void *arg)
 	struct mon_txn *t;
 
 	mon_sessions_check(m);
+	mon_policy_look(m);
 	if (mg_state_live_count(m->state) > 0) {
 		t = mon_txn_begin(m);
 		(void)mon_rec_begin(t, "tick");
@@ -527,17 +467,13 @@ start(struct mon *m)
 		log_diags(MG_EVT_CONFIG_BAD, &ds);
 		mg_fatal("configuration is not usable");
 	}
-	mg_diags_init(&ds);
-	if (load_policy(&m->policy, &ds) != MG_ERR_OK) {
-		log_diags(MG_EVT_POLICY_BAD, &ds);
-		mg_fatal("policy is not usable");
-	}
 	open_dirs(m);
 	if (mg_proc_boot_id(m->boot) != MG_ERR_OK)
 		mg_fatal("cannot read the boot id");
 	load_host_key(m);
 	load_number_key(m);
 	open_ledger(m);
+	mon_policy_open(m);
 	if ((m->loop = mg_loop_new()) == NULL ||
 	    mon_log_pipe_init(m) != MG_ERR_OK)
 		mg_fatal("cannot start the loop: %s", strerror(errno));
@@ -573,7 +509,7 @@ go(struct mon *m)
 {
 	wait_for_audit(m);
 	record_start(m);
-	record_policy(m, true, m->policy, "");
+	mon_policy_begin(m);
 	mon_tree_init(m);
 	mon_commit_round(m);
 	mon_people_refresh_groups(m);
@@ -605,6 +541,7 @@ stop(struct mon *m)
 	mon_audit_fini(m);
 	mon_people_fini(m);
 	mon_commit_fini(m);
+	mon_policy_fini(m);
 	(void)unlink(PIDFILE);
 }
 
@@ -666,6 +603,11 @@ static int
 check_only(bool print)
 {
 	struct mon_conf conf;
+	static const struct mg_policy_source src = {
+	    .policy_dir = MG_CONFDIR "/policy.d",
+	    .operations_dir = MG_CONFDIR "/operations.d",
+	    .rule = &root_only,
+	    .can = MG_POLICY_CAN_AGENT};
 	struct mg_policy *p = NULL;
 	struct mg_diags ds;
 	int status = 0;
@@ -678,7 +620,7 @@ check_only(bool print)
 		mon_conf_print(&conf, stdout);
 	mg_diags_print(&ds, stderr);
 	mg_diags_init(&ds);
-	if (load_policy(&p, &ds) != MG_ERR_OK)
+	if (mg_policy_load(&src, &p, &ds) != MG_ERR_OK)
 		status = 1;
 	mg_diags_print(&ds, stderr);
 	mg_policy_free(p);

@@ -61,6 +61,7 @@ static void
 to_approval(const struct mg_verify_sig_req *req, struct mg_approval *a)
 {
 	memset(a, 0, sizeof(*a));
+	a->ns = req->ns;
 	a->principal = req->principal;
 	a->now_ms = req->now_ms;
 	a->signers = req->signers;

@@ -232,12 +232,16 @@ list(enum mg_list what, const char *id, bool all, bool json, bool detail,
 	char code[MG_CODE_STR];
 	struct mg_list_req q = {.what = (uint8_t)what, .everyone = all};
 	struct rows rows = {.json = json, .detail = detail};
+	char *text = NULL;
 	int status;
 
 	if (id != NULL && !is_id(id))
 		return bad_id(json, id);
 	q.id = id == NULL ? "" : canonical(id, code);
-	status = mg_cli_ask(MG_MSG_LIST_REQ, &q, json, on_row, &rows, NULL);
+	status = mg_cli_ask(MG_MSG_LIST_REQ, &q, json, on_row, &rows, &text);
+	if (text != NULL && text[0] != '\0')
+		mg_cli_say("%s", text);
+	free(text);
 	if (status != 0)
 		return status;
 	if (json)

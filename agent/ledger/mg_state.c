@@ -51,6 +51,7 @@ struct mg_state {
 	struct mg_factor *factors;
 	struct mg_past *past;
 	struct mg_models *models;
+	struct mg_guarded guarded;
 	char boot[40];
 	int64_t last_bt, last_wall;
 	struct undo *undo;
@@ -1103,6 +1104,46 @@ apply_start(struct apply_ctx *c)
 	return MG_ERR_OK;
 }
 
+static void
+keep_digest(char to[MG_STATE_DIGEST], const char *digest)
+{
+	if (strlen(digest) < MG_STATE_DIGEST)
+		memcpy(to, digest, strlen(digest) + 1);
+}
+
+static void
+raise_to(uint64_t *version, int64_t v)
+{
+	if (v > 0 && (uint64_t)v > *version)
+		*version = (uint64_t)v;
+}
+
+/* A version is used once, so the highest stays when less is in force. */
+static enum mg_err
+apply_policy(struct apply_ctx *c)
+{
+	const char *what = mg_rec_str(c->rec, "what", "policy");
+	const char *digest = mg_rec_str(c->rec, "digest", "");
+	int64_t version = mg_rec_int(c->rec, "version", 0);
+	struct mg_guarded *g = &c->st->guarded;
+
+	if (!mg_rec_bool(c->rec, "ok"))
+		return MG_ERR_OK;
+	if (!save(c->st, g, sizeof(*g), NULL))
+		return MG_ERR_NOMEM;
+	if (strcmp(what, "policy") == 0) {
+		g->is_signed = mg_rec_bool(c->rec, "signed");
+		keep_digest(g->policy, digest);
+		raise_to(&g->policy_version, version);
+		if (!g->is_signed)
+			g->signers[0] = '\0';
+	} else if (strcmp(what, "allowed_signers") == 0) {
+		keep_digest(g->signers, digest);
+		raise_to(&g->signers_version, version);
+	}
+	return MG_ERR_OK;
+}
+
 static enum mg_err
 apply_model(struct apply_ctx *c)
 {
@@ -1350,6 +1391,22 @@ snap_models(struct mg_buf *b, const struct mg_state *st)
 }
 
 static enum mg_err
+snap_guarded(struct mg_buf *b, const struct mg_state *st)
+{
+	const struct mg_guarded *g = &st->guarded;
+	size_t start = mg_buf_len(b);
+	struct mg_json j;
+
+	snap_begin(&j, b, "guarded", st->last_wall, st->last_bt);
+	mg_json_bool(&j, "signed", g->is_signed);
+	mg_json_str(&j, "policy", g->policy);
+	mg_json_str(&j, "signers", g->signers);
+	mg_json_int(&j, "policy_version", (int64_t)g->policy_version);
+	mg_json_int(&j, "signers_version", (int64_t)g->signers_version);
+	return snap_end(&j, b, start);
+}
+
+static enum mg_err
 snap_clock(struct mg_buf *b, const struct mg_state *st)
 {
 	size_t start = mg_buf_len(b);
@@ -1400,6 +1457,7 @@ mg_state_save(const struct mg_state *st, struct mg_buf *b)
 	if ((r = mg_past_save(st->past, b, at, st->last_bt)) != MG_ERR_OK ||
 	    (r = snap_people(b, st)) != MG_ERR_OK ||
 	    (r = snap_models(b, st)) != MG_ERR_OK ||
+	    (r = snap_guarded(b, st)) != MG_ERR_OK ||
 	    (r = snap_list(b, &st->ended, st)) != MG_ERR_OK ||
 	    (r = snap_list(b, &st->live, st)) != MG_ERR_OK)
 		return r;
@@ -1505,6 +1563,19 @@ restore_model(struct apply_ctx *c)
 }
 
 static enum mg_err
+restore_guarded(struct apply_ctx *c)
+{
+	struct mg_guarded *g = &c->st->guarded;
+
+	g->is_signed = mg_rec_bool(c->rec, "signed");
+	keep_digest(g->policy, mg_rec_str(c->rec, "policy", ""));
+	keep_digest(g->signers, mg_rec_str(c->rec, "signers", ""));
+	raise_to(&g->policy_version, mg_rec_int(c->rec, "policy_version", 0));
+	raise_to(&g->signers_version, mg_rec_int(c->rec, "signers_version", 0));
+	return MG_ERR_OK;
+}
+
+static enum mg_err
 restore_clock(struct apply_ctx *c)
 {
 	const char *boot = mg_rec_str(c->rec, "boot", "");
@@ -1528,6 +1599,7 @@ static const struct handler restorers[] = {
     {"run", restore_run},
     {"session-open", apply_session_open},
     {"factor", restore_factor},
+    {"guarded", restore_guarded},
     {"clock", restore_clock},
     {"model-now", restore_model},
     {"past-fact", restore_past},
@@ -1579,7 +1651,7 @@ static const struct handler handlers[] = {
     {"access", apply_access},
     {"review", apply_review},
     {"waiver", apply_waiver},
-    {"policy", apply_nothing},
+    {"policy", apply_policy},
     {"outage", apply_nothing},
     {"enroll", apply_nothing},
     {"unenroll", apply_nothing},
@@ -1691,4 +1763,10 @@ struct mg_past *
 mg_state_past(const struct mg_state *st)
 {
 	return st->past;
+}
+
+const struct mg_guarded *
+mg_state_guarded(const struct mg_state *st)
+{
+	return &st->guarded;
 }

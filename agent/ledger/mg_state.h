@@ -162,6 +162,17 @@ struct mg_factor {
 #define MG_MFA_LOCK_MS 300000	   /* after MG_MFA_TRIES failures */
 #define MG_MFA_LOCK_MAX_MS 3600000 /* doubled per failure up to this */
 
+#define MG_STATE_DIGEST 80 /* "sha256:<64 hex>" and a NUL */
+
+/* What is in force of the files that stewards sign. */
+struct mg_guarded {
+	bool is_signed; /* the policy demands signatures */
+	char policy[MG_STATE_DIGEST];
+	char signers[MG_STATE_DIGEST]; /* allowed_signers; "": any will do */
+	/* The highest that ever were in force; 0: none. */
+	uint64_t policy_version, signers_version;
+};
+
 struct mg_state;
 
 struct mg_state *mg_state_new(void) MG_MUST_CHECK;
@@ -218,6 +229,7 @@ const struct mg_session *mg_state_sessions(const struct mg_state *st);
 
 /* What is deployed here. */
 const struct mg_models *mg_state_models(const struct mg_state *st);
+const struct mg_guarded *mg_state_guarded(const struct mg_state *st);
 
 /* NULL: no failures. */
 const struct mg_factor *mg_state_factor(

@@ -46,7 +46,7 @@ struct reader {
 /* The parts of one line, in caller's storage. */
 struct entry {
 	char name[MG_NAME_MAX + 1];
-	bool has_namespace;
+	unsigned uses;
 	int64_t after_ms, before_ms;
 };
 
@@ -141,6 +141,28 @@ read_time(const char *s, size_t n, int64_t *msp)
 	return mg_time_parse(iso, 0, msp) == MG_ERR_OK && *msp > 0;
 }
 
+/* What the namespaces allow; 0: they are not of the one form. */
+static unsigned
+uses_of(const char *v, size_t n)
+{
+	static const struct {
+		const char *text;
+		unsigned uses;
+	} forms[] = {
+	    {MG_TEXT_NAMESPACE, MG_SIGNER_APPROVALS},
+	    {MG_TEXT_POLICY_NAMESPACE, MG_SIGNER_POLICY},
+	    {MG_TEXT_NAMESPACE "," MG_TEXT_POLICY_NAMESPACE,
+		MG_SIGNER_APPROVALS | MG_SIGNER_POLICY},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
+		if (strlen(forms[i].text) == n &&
+		    memcmp(forms[i].text, v, n) == 0)
+			return forms[i].uses;
+	return 0;
+}
+
 static bool
 option(struct reader *rd, struct entry *e, const char *name, size_t n,
     const char *v, size_t vn)
@@ -148,13 +170,13 @@ option(struct reader *rd, struct entry *e, const char *name, size_t n,
 	int64_t *timep;
 
 	if (n == 10 && memcmp(name, "namespaces", n) == 0) {
-		if (e->has_namespace)
+		if (e->uses != 0)
 			return bad(rd, name, "option is given twice", "");
-		if (vn != strlen(MG_TEXT_NAMESPACE) ||
-		    memcmp(v, MG_TEXT_NAMESPACE, vn) != 0) /* Rule 3 */
+		e->uses = uses_of(v, vn);
+		if (e->uses == 0) /* Rule 3 */
 			return bad(rd, v, "namespace is not exactly ",
-			    "'" MG_TEXT_NAMESPACE "'");
-		e->has_namespace = true;
+			    "'" MG_TEXT_NAMESPACE
+			    "', '" MG_TEXT_POLICY_NAMESPACE "' or both");
 		return true;
 	}
 	if (n == 11 && memcmp(name, "valid-after", n) == 0)
@@ -237,7 +259,7 @@ read_options_of_kind(struct reader *rd, struct entry *e)
 		return true;
 	if (!at_key_type(rd) && !read_options(rd, e))
 		return false;
-	if (!e->has_namespace) /* Rule 3 */
+	if (e->uses == 0) /* Rule 3 */
 		return bad(rd, start, "namespaces=\"" MG_TEXT_NAMESPACE "\"",
 		    " is missing");
 	return true;
@@ -282,6 +304,7 @@ keep(struct reader *rd, const struct entry *e, const uint8_t *blob, size_t n)
 	v->line = rd->line;
 	v->after_ms = e->after_ms;
 	v->before_ms = e->before_ms;
+	v->uses = e->uses;
 	v->name = strdup(e->name);
 	v->blob = malloc(n);
 	r = mg_sshkey_check(blob, n, &v->type, NULL);

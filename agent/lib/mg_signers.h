@@ -19,6 +19,9 @@
  *	NAME namespaces="modelgate-approval"[,valid-after="T"]
  *	    [,valid-before="T"] KEYTYPE BASE64 [COMMENT]
  *
+ * where the namespaces may also be "modelgate-policy" (a steward's key) or
+ * "modelgate-approval,modelgate-policy" (one key for both)
+ *
  * (on one line; T is YYYYMMDDZ, YYYYMMDDHHMMZ or YYYYMMDDHHMMSSZ), and
  * hosts, the hosts that a hub serves:
  *
@@ -38,8 +41,13 @@ enum mg_signers_kind {
 	MG_SIGNERS_HOSTS
 };
 
+/* What a key is for: MG_SIGNER_*. */
+#define MG_SIGNER_APPROVALS 1U
+#define MG_SIGNER_POLICY 2U
+
 struct mg_signer {
 	char *name;
+	unsigned uses; /* 0 in a file of hosts */
 	enum mg_sshkey_type type;
 	uint8_t *blob; /* the public key, as on the wire */
 	size_t blob_len;

@@ -15,6 +15,7 @@
  */
 
 #define MG_TEXT_NAMESPACE "modelgate-approval"
+#define MG_TEXT_POLICY_NAMESPACE "modelgate-policy" /* of guarded files */
 #define MG_TEXT_MAX 32768
 #define MG_TEXT_BODY_MAX 24576
 #define MG_TEXT_NOTE_MAX 1024

@@ -12,9 +12,19 @@
 #include <string.h>
 
 #include "mg_signers.h"
+#include "mg_text.h"
 #include "verify/mg_approval.h"
 
 #define FILE_NAME "allowed_signers"
+
+/* What a key has to be for; 0: no such namespace, and no key is. */
+static unsigned
+use_of(const char *ns)
+{
+	if (strcmp(ns, MG_TEXT_NAMESPACE) == 0)
+		return MG_SIGNER_APPROVALS;
+	return strcmp(ns, MG_TEXT_POLICY_NAMESPACE) == 0 ? MG_SIGNER_POLICY : 0;
+}
 
 /* Rule 1 */
 static enum mg_err
@@ -47,6 +57,9 @@ check_signer(const struct mg_approval *a, const struct mg_sshsig *sig,
 		snprintf(why, size,
 		    "%s:%u: the signing key is of '%s', not of '%s'", FILE_NAME,
 		    signer->line, signer->name, a->principal);
+	else if ((signer->uses & use_of(a->ns)) == 0)
+		snprintf(why, size, "%s:%u: the signing key is not for %s",
+		    FILE_NAME, signer->line, a->ns);
 	else if (!mg_signer_is_valid(signer, a->now_ms))
 		snprintf(why, size, "%s:%u: the signing key is not valid now",
 		    FILE_NAME, signer->line);
@@ -74,6 +87,11 @@ mg_approval_check(const struct mg_approval *a, struct mg_approval_key *keyp,
 		goto out;
 	keyp->type = mg_sshkey_name(sig.type);
 	keyp->is_hardware = mg_sshkey_is_hardware(sig.type);
+	if (strcmp(sig.ns, a->ns) != 0) {
+		text = "signature: namespace is another one";
+		r = MG_ERR_PERM;
+		goto out;
+	}
 	r = check_signer(a, &sig, why, why_size); /* Rule 2 */
 	if (r == MG_ERR_OK)
 		r = mg_sshsig_verify(&sig, a->text, a->text_len, &text);

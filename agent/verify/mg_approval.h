@@ -15,6 +15,7 @@
  */
 
 struct mg_approval {
+	const char *ns;		/* namespace; one of mg_text.h */
 	const char *principal;	/* who is said to have signed */
 	int64_t now_ms;		/* wall clock: keys have to be valid then */
 	const uint8_t *signers; /* the allowed_signers file */

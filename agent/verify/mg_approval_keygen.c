@@ -141,7 +141,7 @@ start(const struct mg_approval *a, const struct mg_spawn_fd fds[3],
 {
 	char prog[] = "ssh-keygen", y[] = "-Y", verify[] = "verify";
 	char o[] = "-O", when[32], f[] = "-f", file[32], i[] = "-I";
-	char n[] = "-n", ns[] = MG_TEXT_NAMESPACE, s[] = "-s", sig[32];
+	char n[] = "-n", ns[64], s[] = "-s", sig[32];
 	char lc[] = "LC_ALL=C", tz[] = "TZ=UTC0", home[] = "HOME=/nonexistent";
 	char principal[128];
 	char *argv[] = {prog, y, verify, o, when, f, file, i, principal, n, ns,
@@ -149,6 +149,7 @@ start(const struct mg_approval *a, const struct mg_spawn_fd fds[3],
 	char *envp[] = {lc, tz, home, NULL};
 
 	childp->pid = childp->pidfd = -1;
+	snprintf(ns, sizeof(ns), "%s", a->ns);
 	if (!format_time(a->now_ms, when) ||
 	    strlen(a->principal) >= sizeof(principal))
 		return MG_ERR_FORMAT;

@@ -343,9 +343,13 @@ read_fields(struct mg_sshsig *sig, struct mg_buf *b, const char **whyp)
 
 	if (!get_string(b, &p, &n))
 		return no(whyp, MG_ERR_FORMAT, "signature: ends early");
-	if (!equals(p, n, MG_TEXT_NAMESPACE)) /* Rule 3 */
+	if (equals(p, n, MG_TEXT_NAMESPACE))
+		sig->ns = MG_TEXT_NAMESPACE;
+	else if (equals(p, n, MG_TEXT_POLICY_NAMESPACE))
+		sig->ns = MG_TEXT_POLICY_NAMESPACE;
+	else /* Rule 3 */
 		return no(whyp, MG_ERR_PERM,
-		    "signature: namespace is not " MG_TEXT_NAMESPACE);
+		    "signature: namespace is not one of modelgate's");
 	if (!get_string(b, &p, &n))
 		return no(whyp, MG_ERR_FORMAT, "signature: ends early");
 	if (n != 0) /* Rule 2 */

@@ -27,6 +27,7 @@ enum mg_sshsig_hash {
 /* Pointers point into blob. */
 struct mg_sshsig {
 	struct mg_buf blob; /* the decoded bytes; owned */
+	const char *ns;	    /* namespace; static */
 	enum mg_sshkey_type type;
 	const uint8_t *key; /* public key blob */
 	size_t key_len;
@@ -53,8 +54,8 @@ enum mg_err mg_sshsig_parse(struct mg_sshsig *sig, const void *armour,
 void mg_sshsig_fini(struct mg_sshsig *sig);
 
 /*
- * Whether sig, made in the namespace of approvals, is the signature of its
- * own key over the n bytes of text. Who may use that key is not asked
+ * Whether sig, made in its namespace sig->ns, is the signature of its own
+ * key over the n bytes of text. Who may use that key is not asked
  * here. MG_ERR_OK means yes; MG_ERR_BADSIG no; anything else is no too.
  */
 enum mg_err mg_sshsig_verify(const struct mg_sshsig *sig, const void *text,

@@ -208,8 +208,7 @@ put_signed_data(
 	if (md == NULL || EVP_Digest(text, n, h, &hlen, md, NULL) != 1)
 		return MG_ERR_INTERNAL;
 	if ((r = mg_buf_put_text(b, MAGIC)) == MG_ERR_OK &&
-	    (r = mg_buf_put_bytes(b, MG_TEXT_NAMESPACE,
-		 strlen(MG_TEXT_NAMESPACE))) == MG_ERR_OK &&
+	    (r = mg_buf_put_bytes(b, sig->ns, strlen(sig->ns))) == MG_ERR_OK &&
 	    (r = mg_buf_put_bytes(b, "", 0)) == MG_ERR_OK &&
 	    (r = mg_buf_put_bytes(b, hash, strlen(hash))) == MG_ERR_OK)
 		r = mg_buf_put_bytes(b, h, hlen);

@@ -185,7 +185,8 @@ static const struct {
     {"alice valid-before=\"20300101Z\" " ED1,
 	"f:1:7: namespaces=\"modelgate-approval\" is missing"},
     {"alice namespaces=\"*\" " ED1,
-	"f:1:19: namespace is not exactly 'modelgate-approval'"},
+	"f:1:19: namespace is not exactly 'modelgate-approval', "
+	"'modelgate-policy' or both"},
     {"alice namespaces=\"modelgate-approval,git\" " ED1, NULL},
     {"alice namespaces=\"modelgate-approval-v1\" " ED1, NULL},
     {"alice namespaces=\"\" " ED1, NULL},

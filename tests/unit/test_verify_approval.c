@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "mg_text.h"
 #include "mg_file.h"
 #include "mg_spawn.h"
 #include "mg_time.h"
@@ -112,6 +113,7 @@ static struct mg_approval
 ask(const char *who, const char *signers, const char *sig)
 {
 	struct mg_approval a = {
+	    .ns = MG_TEXT_NAMESPACE,
 	    .principal = who,
 	    .now_ms = NOW_MS,
 	    .signers = (const uint8_t *)signers,

@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "mg_text.h"
 #include "mg_chan.h"
 #include "mg_file.h"
 #include "mg_spawn.h"
@@ -165,6 +166,7 @@ ask_sig(const char *mode, const struct recipe *r, const char *text,
 	memset(&req, 0, sizeof(req));
 	req.signers = (const uint8_t *)line;
 	req.signers_len = strlen(line);
+	req.ns = MG_TEXT_NAMESPACE;
 	req.principal = "alice";
 	req.now_ms = NOW_MS;
 	req.text = (const uint8_t *)text;

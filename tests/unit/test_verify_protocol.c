@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "mg_text.h"
 #include "mg_file.h"
 #include "sshsig_recipe.h"
 #include "verify/mg_approval.h"
@@ -66,6 +67,7 @@ the_example_of_a_signature_verifies(void **state)
 	char *signers = block("signers"), why[256];
 	struct mg_approval_key key;
 	struct mg_approval a = {
+	    .ns = MG_TEXT_NAMESPACE,
 	    .principal = "alice",
 	    .now_ms = 1795352400000,
 	    .signers = (const uint8_t *)signers,

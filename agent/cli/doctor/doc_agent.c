@@ -53,6 +53,31 @@ say_hub(struct doc *d, const struct mg_rec *rec)
 		    link);
 }
 
+/* Whether the files are what is in force. */
+static void
+say_policy(struct doc *d, const struct mg_rec *rec)
+{
+	const char *edit = mg_rec_str(rec, "policy_edit", "");
+	const char *const *errors;
+	size_t n, i;
+
+	errors = mg_rec_strv(rec, "policy_errors", &n);
+	if (edit[0] != '\0')
+		doc_say(d, DOC_BAD, "policy in force",
+		    "have it signed and reload, or put the files back", "%s",
+		    edit);
+	else if (mg_rec_int(rec, "policy_refused", 0) > 0)
+		doc_say(d, DOC_BAD, "policy in force",
+		    "modelgate policy check; then reload",
+		    "the last reload was refused: %lld problems",
+		    (long long)mg_rec_int(rec, "policy_refused", 0));
+	else
+		doc_say(d, DOC_GOOD, "policy in force", "", "as the files%s",
+		    mg_rec_bool(rec, "policy_signed") ? ", signed" : "");
+	for (i = 0; i < n; i++)
+		doc_say(d, DOC_BAD, "policy", "", "%s", errors[i]);
+}
+
 static void
 say_info(struct doc *d, const struct mg_rec *rec)
 {
@@ -63,6 +88,7 @@ say_info(struct doc *d, const struct mg_rec *rec)
 
 	doc_say(d, DOC_GOOD, "agent", "", "answers as %s, policy %.19s...",
 	    mg_rec_str(rec, "host", "?"), mg_rec_str(rec, "policy", "?"));
+	say_policy(d, rec);
 	doc_say(d, audit ? DOC_GOOD : DOC_BAD, "audit",
 	    "auditctl -e 1, and start auditd",
 	    audit ? "the kernel records" : "the kernel does not record");

@@ -28,6 +28,8 @@ static const struct {
     {"diff", pcli_diff, "OLD NEW", "say what a new policy changes for whom"},
     {"fmt", pcli_fmt, "[-w] [--check] FILE|DIR...", "write files in one form"},
     {"digest", pcli_digest, "[DIR]", "print what approvals name"},
+    {"sign", pcli_sign, "[-f KEY] [--signers FILE] [DIR]",
+	"sign it as a steward"},
 };
 
 #define NTOOLS (sizeof(tools) / sizeof(tools[0]))

@@ -163,5 +163,6 @@ int pcli_what_can(int argc, char **argv);
 int pcli_diff(int argc, char **argv);
 int pcli_fmt(int argc, char **argv);
 int pcli_digest(int argc, char **argv);
+int pcli_sign(int argc, char **argv);
 
 #endif
