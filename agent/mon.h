@@ -196,6 +196,7 @@ struct mon_person {
 };
 
 struct mon_fetch;
+struct mon_question;
 
 /*
  * Looks up people anew: names (may repeat or be empty) and uid (unless
@@ -325,6 +326,8 @@ void mon_req_ask(struct mon *m, const struct mg_req *req, struct mg_ask *ask);
 /* ---- mon_request.c ---- */
 
 void mon_job_start(struct mon_client *c, const struct mg_run_req *q);
+/* Somebody with login uid uid connected. */
+void mon_job_expect(struct mon *m, uint32_t uid);
 void mon_job_client_gone(struct mon_job *job);
 void mon_job_giveup(struct mon_job *job);
 /* A request can go on: its factor or a decision came in. */
@@ -593,6 +596,7 @@ struct mon {
 
 	struct mon_proc ident;
 	struct mon_fetch *fetches;
+	struct mon_question *questions;
 	struct mon_person *people;
 	struct mon_group *groups;
 	struct mg_people people_view;
@@ -600,6 +604,8 @@ struct mon {
 	struct mg_timer people_timer, groups_timer;
 
 	struct mon_proc front;
+	int spare_worker; /* channel of a worker that waits; -1: none */
+	struct mg_timer worker_timer;
 	int listen_fd;
 	struct mg_watch *listen_watch;
 	struct mon_client *clients;

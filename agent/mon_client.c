@@ -26,6 +26,7 @@
 
 #define ACCEPTS_PER_EVENT 32
 #define BACKLOG 1024
+#define WORKER_AFTER_MS 10
 
 uint32_t
 mon_client_uid(const struct mon_client *c)
@@ -53,6 +54,8 @@ close_fds(struct mon_client *c)
 	}
 }
 
+static void next_worker(void *arg);
+
 static void
 client_free(struct mon_client *c)
 {
@@ -74,6 +77,7 @@ client_free(struct mon_client *c)
 	if (c->pidfd != -1)
 		close(c->pidfd);
 	mon_port_fini(&c->port);
+	next_worker(c->m);
 	free(c);
 }
 
@@ -394,33 +398,77 @@ front_up(struct mon *m)
 	    &m->front, m, "mg-front", NULL, NULL, MG_ROLE_FRONT, NULL, 0);
 }
 
-/* Gives the socket to a front worker; what it decodes comes to us. */
+/*
+ * Has a worker wait for the next client, so that this one does not wait for
+ * a fork; what it will decode comes to us through m->spare_worker.
+ */
 static enum mg_err
-hand_over(struct mon *m, struct mon_client *c, int fd)
+worker_ready(struct mon *m)
 {
-	struct mg_front_conn msg = {0};
-	int pair[2], both[2];
+	struct mg_front_worker msg = {0};
 	enum mg_err r;
+	int pair[2];
 
-	if ((r = front_up(m)) != MG_ERR_OK)
+	if (m->spare_worker != -1)
+		return MG_ERR_OK;
+	if ((r = front_up(m)) != MG_ERR_OK ||
+	    (r = mg_spawn_socketpair(pair)) != MG_ERR_OK)
 		return r;
-	if ((r = mg_spawn_socketpair(pair)) != MG_ERR_OK)
-		return r;
-	both[0] = fd;
-	both[1] = pair[1];
 	r = mon_port_send_fds(
-	    &m->front.port, 0, MG_MSG_FRONT_CONN, &msg, both, 2);
+	    &m->front.port, 0, MG_MSG_FRONT_WORKER, &msg, &pair[1], 1);
 	close(pair[1]);
 	if (r != MG_ERR_OK) {
 		close(pair[0]);
 		return r;
 	}
+	m->spare_worker = pair[0];
+	return MG_ERR_OK;
+}
+
+static void
+next_worker(void *arg)
+{
+	struct mon *m = arg;
+
+	if (!m->stopping && worker_ready(m) != MG_ERR_OK)
+		mg_log(MG_EVT_ERROR, "err='no worker for the next client'");
+}
+
+/* Gives the socket to the worker that waits. */
+static enum mg_err
+hand_over_once(struct mon *m, struct mon_client *c, int fd)
+{
+	struct mg_front_conn msg = {0};
+	enum mg_err r;
+
+	if ((r = worker_ready(m)) != MG_ERR_OK)
+		return r;
 	c->port.on_frame = client_frame;
 	c->port.on_close = client_closed;
 	c->port.arg = c;
-	/* The worker is transparent: it plays the client. */
-	return mon_port_init(
-	    &c->port, m, pair[0], MG_ROLE_AGENT, MG_ROLE_CLIENT);
+	/* The worker is transparent from here on: it plays the client. */
+	r = mon_port_init(&c->port, m, m->spare_worker,
+	    MG_ROLE_AGENT | MG_ROLE_MONITOR, MG_ROLE_CLIENT | MG_ROLE_FRONT);
+	m->spare_worker = -1;
+	if (r != MG_ERR_OK)
+		return r;
+	r = mon_port_send_fds(&c->port, 0, MG_MSG_FRONT_CONN, &msg, &fd, 1);
+	if (r != MG_ERR_OK)
+		mon_port_fini(&c->port);
+	return r;
+}
+
+/* A worker that has died while it waited shows only now. */
+static enum mg_err
+hand_over(struct mon *m, struct mon_client *c, int fd)
+{
+	enum mg_err r = hand_over_once(m, c, fd);
+
+	if (r == MG_ERR_CLOSED)
+		r = hand_over_once(m, c, fd);
+	mon_timer_set(m, &m->worker_timer, mg_time_boot_ms() + WORKER_AFTER_MS,
+	    next_worker, m);
+	return r;
 }
 
 static void
@@ -463,6 +511,7 @@ accept_one(struct mon *m, int fd)
 	m->nclients++;
 	mon_timer_set(m, &c->first_frame,
 	    mg_time_boot_ms() + MON_FIRST_FRAME_MS, client_silent, c);
+	mon_job_expect(m, peer.loginuid);
 }
 
 static void
@@ -508,7 +557,9 @@ mon_clients_init(struct mon *m)
 {
 	enum mg_err r;
 
-	if ((r = open_socket(m)) != MG_ERR_OK || (r = front_up(m)) != MG_ERR_OK)
+	m->spare_worker = -1;
+	if ((r = open_socket(m)) != MG_ERR_OK ||
+	    (r = worker_ready(m)) != MG_ERR_OK)
 		return r;
 	return mg_watch_add(
 	    m->loop, m->listen_fd, EPOLLIN, listen_ready, m, &m->listen_watch);
@@ -526,5 +577,8 @@ mon_clients_fini(struct mon *m)
 	m->listen_fd = -1;
 	while (m->clients != NULL)
 		client_free(m->clients);
+	if (m->spare_worker != -1)
+		close(m->spare_worker);
+	m->spare_worker = -1;
 	mon_proc_stop(&m->front);
 }

@@ -16,7 +16,14 @@
 #define FETCH_MAX 80 /* people asked for at once */
 #define GROUPS_MAX 512
 #define GROUPS_REFRESH_MS 60000
-#define FRESH_MS 20
+#define FRESH_MS 50
+
+/* A question that mg-ident has not answered yet; several may wait for it. */
+struct mon_question {
+	uint32_t id, uid;
+	char name[97];
+	struct mon_question *next;
+};
 
 struct mon_fetch {
 	struct mon *m;
@@ -252,24 +259,52 @@ keep_person(struct mon *m, const struct mg_ident_ans *a)
 }
 
 static void
+forget_question(struct mon *m, uint32_t id)
+{
+	struct mon_question **p = &m->questions, *q;
+
+	while (*p != NULL && (*p)->id != id)
+		p = &(*p)->next;
+	if ((q = *p) == NULL)
+		return;
+	*p = q->next;
+	free(q);
+}
+
+/* Ticks id off; a fetch that waits for nothing else is done. */
+static void
+answered(struct mon_fetch *f, uint32_t id)
+{
+	size_t i;
+
+	for (i = 0; i < f->n; i++) {
+		if (f->ids[i] != id)
+			continue;
+		f->ids[i] = 0;
+		f->waiting--;
+	}
+}
+
+static void
 take_person(struct mon *m, struct mg_frame *frame)
 {
 	static struct mg_ident_ans a; /* large */
-	struct mon_fetch *f;
-	size_t i;
+	struct mon_fetch *f, *next;
 
-	if (mg_frame_decode(frame, &a, sizeof(a)) != MG_ERR_OK)
+	if (frame->id == 0 ||
+	    mg_frame_decode(frame, &a, sizeof(a)) != MG_ERR_OK)
 		return;
 	keep_person(m, &a);
-	for (f = m->fetches; f != NULL; f = f->next) {
-		for (i = 0; i < f->n; i++) {
-			if (f->ids[i] == 0 || f->ids[i] != frame->id)
-				continue;
-			f->ids[i] = 0;
-			if (--f->waiting == 0)
-				fetch_done(f);
-			return;
-		}
+	forget_question(m, frame->id);
+	for (f = m->fetches; f != NULL; f = next) {
+		next = f->next;
+		if (f->waiting == 0)
+			continue; /* late() sees to it */
+		answered(f, frame->id);
+		if (f->waiting > 0)
+			continue;
+		fetch_done(f);
+		next = m->fetches; /* the list may be another by now */
 	}
 }
 
@@ -323,6 +358,8 @@ give_up_all(struct mon *m)
 
 	for (p = m->people; p != NULL; p = p->next)
 		person_clear(p);
+	while (m->questions != NULL)
+		forget_question(m, m->questions->id);
 	while ((f = m->fetches) != NULL)
 		fetch_done(f);
 }
@@ -373,21 +410,53 @@ is_fresh(struct mon *m, const char *name, uint32_t uid)
 	return p != NULL && mg_time_boot_ms() - p->fetched_bt < FRESH_MS;
 }
 
+/* The answer to a question that is on its way is as fresh as FRESH_MS. */
+static const struct mon_question *
+on_its_way(struct mon *m, const char *name, uint32_t uid)
+{
+	const struct mon_question *q;
+
+	for (q = m->questions; q != NULL; q = q->next)
+		if (strcmp(q->name, name) == 0 &&
+		    (name[0] != '\0' || q->uid == uid))
+			return q;
+	return NULL;
+}
+
+static struct mon_question *
+send_question(struct mon *m, const char *name, uint32_t uid)
+{
+	struct mg_ident_req msg = {.name = name, .uid = uid};
+	struct mon_question *q;
+
+	if (strlen(name) >= sizeof(q->name) ||
+	    (q = calloc(1, sizeof(*q))) == NULL)
+		return NULL;
+	if ((q->id = ++m->ident_id) == 0)
+		q->id = ++m->ident_id;
+	if (mon_port_send(&m->ident.port, q->id, MG_MSG_IDENT_REQ, &msg) !=
+	    MG_ERR_OK) {
+		free(q);
+		return NULL;
+	}
+	q->uid = uid;
+	memcpy(q->name, name, strlen(name) + 1);
+	q->next = m->questions;
+	m->questions = q;
+	return q;
+}
+
 static bool
 ask(struct mon_fetch *f, const char *name, uint32_t uid)
 {
-	struct mg_ident_req q = {.name = name, .uid = uid};
-	uint32_t id;
+	const struct mon_question *q;
 
 	if (is_fresh(f->m, name, uid))
 		return true;
-	id = ++f->m->ident_id;
-	if (id == 0)
-		id = ++f->m->ident_id;
-	if (mon_port_send(&f->m->ident.port, id, MG_MSG_IDENT_REQ, &q) !=
-	    MG_ERR_OK)
+	if ((q = on_its_way(f->m, name, uid)) == NULL &&
+	    (q = send_question(f->m, name, uid)) == NULL)
 		return false;
-	f->ids[f->n++] = id;
+	f->ids[f->n++] = q->id;
 	f->waiting++;
 	return true;
 }
@@ -487,6 +556,8 @@ mon_people_fini(struct mon *m)
 		m->fetches = f->next;
 		free(f);
 	}
+	while (m->questions != NULL)
+		forget_question(m, m->questions->id);
 	while ((p = m->people) != NULL) {
 		m->people = p->next;
 		person_clear(p);

@@ -341,6 +341,36 @@ mon_job_start(struct mon_client *c, const struct mg_run_req *q)
 		job_refuse(job, MG_WHY_INTERNAL, "", "", "");
 }
 
+static void
+expected(void *arg)
+{
+	(void)arg;
+}
+
+/*
+ * Somebody connected: while its question is on its way, people are looked up
+ * who will matter if it is to use a grant. Nothing is decided by this; a
+ * question that comes later than FRESH_MS looks again.
+ */
+void
+mon_job_expect(struct mon *m, uint32_t uid)
+{
+	const char *names[2 * (MG_APPROVALS_MAX + 2)];
+	struct mg_req *req;
+	size_t n = 0, more;
+
+	if (uid == MG_PROC_UNSET)
+		return;
+	for (req = mg_state_live(m->state);
+	     req != NULL && n <= MG_APPROVALS_MAX + 2; req = req->next) {
+		if (req->uid != uid || req->live.state != MG_REQ_GRANTED)
+			continue;
+		mon_req_fetch_names(m, req, names + n, &more);
+		n += more;
+	}
+	(void)!mon_people_fetch(m, names, n, uid, expected, m);
+}
+
 void
 mon_job_client_gone(struct mon_job *job)
 {

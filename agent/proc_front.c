@@ -172,21 +172,38 @@ say_why(struct mg_chan *client, struct mg_chan *monitor, const char *why)
 	}
 }
 
+/* The client that the monitor sends to this worker; it may be long until
+ * there is one, and there may never be one. */
+static struct mg_chan *
+wait_for_client(struct mg_chan *monitor)
+{
+	struct mg_frame f;
+	int fd = -1;
+
+	memset(&f, 0, sizeof(f));
+	if (mg_chan_wait(monitor, -1, &f) == MG_ERR_OK &&
+	    f.op == MG_MSG_FRONT_CONN)
+		fd = mg_frame_take_fd(monitor, &f, 0);
+	if (fd == -1)
+		return NULL;
+	return mg_chan_new(fd, MG_ROLE_AGENT, MG_ROLE_CLIENT, QUEUE_MAX);
+}
+
 /* Rule 1: the whole life of one client. */
 static void
-work(int client_fd, int monitor_fd)
+work(int monitor_fd)
 {
 	struct mg_chan *client, *monitor;
 	struct pollfd p[2];
 	const char *why = "";
 	bool open = true;
 
-	client =
-	    mg_chan_new(client_fd, MG_ROLE_AGENT, MG_ROLE_CLIENT, QUEUE_MAX);
-	monitor =
-	    mg_chan_new(monitor_fd, MG_ROLE_CLIENT, MG_ROLE_AGENT, QUEUE_MAX);
-	if (client == NULL || monitor == NULL)
+	monitor = mg_chan_new(monitor_fd, MG_ROLE_CLIENT | MG_ROLE_FRONT,
+	    MG_ROLE_AGENT | MG_ROLE_MONITOR, QUEUE_MAX);
+	if (monitor == NULL)
 		_exit(1);
+	if ((client = wait_for_client(monitor)) == NULL)
+		_exit(0);
 	while (open) {
 		p[0].fd = mg_chan_fd(client);
 		p[1].fd = mg_chan_fd(monitor);
@@ -214,20 +231,18 @@ work(int client_fd, int monitor_fd)
 static void
 serve(struct mg_chan *ch, struct mg_frame *f)
 {
-	int client, monitor;
+	int monitor;
 	pid_t pid;
 
-	if (f->op != MG_MSG_FRONT_CONN || f->nfds != 2)
+	if (f->op != MG_MSG_FRONT_WORKER || f->nfds != 1)
 		mg_fatal("message %s out of place", mg_msg_name(f->op));
-	client = mg_frame_take_fd(ch, f, 0);
-	monitor = mg_frame_take_fd(ch, f, 1);
+	monitor = mg_frame_take_fd(ch, f, 0);
 	if ((pid = fork()) == 0) {
 		close(CHANNEL_FD);
-		work(client, monitor);
+		work(monitor);
 	}
 	if (pid == -1)
 		mg_log(MG_EVT_ERROR, "err='cannot fork: %s'", strerror(errno));
-	close(client);
 	close(monitor);
 }
 
