@@ -47,6 +47,7 @@ struct mon_run {
 	uint32_t number;       /* within the grant; 0: not on record yet */
 	uint32_t ses;
 	int pty;	/* master, on its way to the client */
+	int go;		/* a byte into it starts the command; -1: none */
 	char group[64]; /* name of its cgroup; "": none */
 	int group_events;
 	struct mg_watch *group_watch;
@@ -207,7 +208,7 @@ run_alloc(struct mon *m)
 		mg_fatal("out of memory");
 	run->m = m;
 	run->ses = MG_PROC_UNSET;
-	run->pty = run->group_events = -1;
+	run->pty = run->go = run->group_events = -1;
 	return run;
 }
 
@@ -270,6 +271,8 @@ run_release(struct mon_run *run)
 		close(run->group_events);
 	if (run->pty != -1)
 		close(run->pty);
+	if (run->go != -1)
+		close(run->go);
 	mon_proc_stop(&run->proc);
 	mon_proc_stop(&run->sweep);
 	if (run->group[0] != '\0')
@@ -630,7 +633,6 @@ static void
 run_recorded(void *arg, enum mg_why why)
 {
 	struct mon_run *run = arg;
-	struct mg_run_go go = {0};
 	bool in_state;
 
 	run->busy--;
@@ -645,8 +647,8 @@ run_recorded(void *arg, enum mg_why why)
 		why = run->kill_why;
 	if (why == MG_WHY_NONE && run->job->client == NULL)
 		why = MG_WHY_CANCELLED;
-	if (why == MG_WHY_NONE &&
-	    mon_port_send(&run->proc.port, 1, MG_MSG_RUN_GO, &go) != MG_ERR_OK)
+	/* Straight to what waits to become the command. */
+	if (why == MG_WHY_NONE && write(run->go, "", 1) != 1)
 		why = MG_WHY_INTERNAL;
 	if (why != MG_WHY_NONE)
 		abort_recorded(run, why);
@@ -684,6 +686,7 @@ run_ready(struct mon_run *run, struct mg_frame *f)
 	run->ses = a.ses;
 	if (a.has_pty)
 		run->pty = mg_frame_take_fd(run->proc.port.ch, f, 0);
+	run->go = mg_frame_take_fd(run->proc.port.ch, f, a.has_pty ? 1 : 0);
 	run->number = run->req->live.used + 1;
 	t = mon_txn_begin(run->m);
 	j = mon_rec_begin(t, "run");
@@ -872,13 +875,18 @@ run_frame(void *arg, struct mg_frame *f)
 		return;
 	case MG_MSG_RUN_EXITED:
 		if (mg_frame_decode(f, &a.exited, sizeof(a.exited)) ==
-		    MG_ERR_OK)
+			MG_ERR_OK &&
+		    run->going)
 			write_exit(run, a.exited.signaled ? "signal" : "status",
 			    a.exited.value, a.exited.left);
 		return;
 	case MG_MSG_RUN_EMPTY:
 		if (mg_frame_decode(f, &a.empty, sizeof(a.empty)) != MG_ERR_OK)
 			return;
+		if (!run->going) { /* it ended while it waited to begin */
+			run_ended(run, -1);
+			return;
+		}
 		write_exit(run, "not-started", 0, 0);
 		finish(run, a.empty.killed, a.empty.took_us);
 		return;

@@ -20,6 +20,10 @@
  * 5. It may use what its own work takes (another user, signals, the
  *    terminal, the login uid); the command gets what its user gets at a
  *    login, no filter and no bound of ours.
+ * 6. The child is forked while the run is being recorded, but drops its
+ *    privileges and goes on only when the monitor, who alone has the other
+ *    end of its pipe, says so: until then it is root's, out of reach of the
+ *    target user. When that end closes instead, it ends.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -65,7 +69,9 @@ struct run {
 	uint32_t ses;
 	gid_t gids[GIDS_MAX];
 	size_t ngids;
-	pid_t pid; /* the command; 0: not started, -1: collected */
+	pid_t pid;   /* the command; 0: not forked, -1: collected */
+	int go[2];   /* one byte starts the command; Rule 6 */
+	int exec_fd; /* errno of a failed exec, or closed by it; -1: heard */
 	bool started, reported, killing;
 	uint32_t killed;
 	int64_t kill_us;
@@ -332,10 +338,26 @@ reset_limits(void)
 		mg_log(MG_EVT_DEBUG, "err='oom_score_adj'");
 }
 
+/* Rule 6 */
+static void
+await_go(struct run *run)
+{
+	char c;
+	ssize_t n;
+
+	/* Nobody but the monitor may hold the other end. */
+	mg_chan_free(run->ch);
+	close(run->go[1]);
+	do
+		n = read(run->go[0], &c, 1);
+	while (n == -1 && errno == EINTR);
+	if (n != 1)
+		_exit(126);
+}
+
 static void
 child(struct run *run, int out)
 {
-
 	/* A job of its own in the session: it can be stopped and continued,
 	 * and Ctrl-C reaches it and not its leader. */
 	if (setpgid(0, 0) != 0)
@@ -345,15 +367,16 @@ child(struct run *run, int out)
 		if (tcsetpgrp(run->slave, getpid()) != 0)
 			child_fail(out, errno);
 	}
-	if (!enter_group(run) || !place_fds(run))
-		child_fail(out, errno);
 	reset_limits();
 	(void)umask(022);
+	reset_signals();
+	await_go(run);
+	if (!enter_group(run) || !place_fds(run))
+		child_fail(out, errno);
 	if (!drop_ids(run))
 		child_fail(out, errno != 0 ? errno : EPERM);
 	if (chdir(run->spec.cwd) != 0)
 		child_fail(out, errno);
-	reset_signals();
 	/* Rule 1: all above 2 are close-on-exec; out is too. */
 	execve(run->argv[0], run->argv, run->envp);
 	child_fail(out, errno);
@@ -449,6 +472,8 @@ prepare(struct run *run)
 		return "cannot set the login uid";
 	if (run->spec.tty_mask != 0 && !open_pty(run))
 		return "cannot open a terminal";
+	if (pipe2(run->go, O_CLOEXEC) != 0)
+		return "cannot make a pipe";
 	for (i = 0; i < 3; i++)
 		if ((run->spec.tty_mask & (1 << i)) != 0)
 			run->fds[i] = run->slave;
@@ -462,11 +487,17 @@ report_ready(struct run *run, const char *why, int err)
 	    .has_pty = run->master != -1,
 	    .error = why == NULL ? 0 : (uint32_t)(err != 0 ? err : EINVAL),
 	    .text = why == NULL ? "" : why};
+	int fds[2];
+	size_t n = 0;
 
 	if (why != NULL)
 		msg.has_pty = false;
-	if (mg_chan_send_fds(run->ch, 1, MG_MSG_RUN_READY, &msg, &run->master,
-		msg.has_pty ? 1 : 0) != MG_ERR_OK)
+	if (msg.has_pty)
+		fds[n++] = run->master;
+	if (why == NULL)
+		fds[n++] = run->go[1];
+	if (mg_chan_send_fds(run->ch, 1, MG_MSG_RUN_READY, &msg, fds, n) !=
+	    MG_ERR_OK)
 		mg_log(MG_EVT_ERROR, "err='cannot report'");
 	if (run->master != -1)
 		close(run->master); /* the client's, from here on */
@@ -474,42 +505,6 @@ report_ready(struct run *run, const char *why, int err)
 }
 
 /* ---- running ---- */
-
-static void
-start_command(struct run *run)
-{
-	struct mg_run_started msg = {0};
-	int pipefd[2], err = 0;
-	ssize_t n;
-
-	if (pipe2(pipefd, O_CLOEXEC) != 0) {
-		msg.error = (uint32_t)errno;
-		must_send(run, MG_MSG_RUN_STARTED, &msg);
-		return;
-	}
-	run->pid = fork();
-	if (run->pid == 0)
-		child(run, pipefd[1]);
-	close(pipefd[1]);
-	if (run->pid == -1) {
-		err = errno;
-		run->pid = 0;
-	} else {
-		/* Also here, so that it is true whoever comes first. */
-		(void)setpgid(run->pid, run->pid);
-		do
-			n = read(pipefd[0], &err, sizeof(err));
-		while (n == -1 && errno == EINTR);
-		if (n != (ssize_t)sizeof(err))
-			err = 0; /* closed by exec */
-	}
-	close(pipefd[0]);
-	run->started = true;
-	run->reported = err != 0;
-	msg.pid = (uint32_t)run->pid;
-	msg.error = (uint32_t)err;
-	must_send(run, MG_MSG_RUN_STARTED, &msg);
-}
 
 static void
 close_ours(struct run *run)
@@ -521,6 +516,53 @@ close_ours(struct run *run)
 			close(run->fds[i]);
 		run->fds[i] = -1;
 	}
+}
+
+/* The child, ready to become the command; Rule 6. */
+static void
+fork_command(struct run *run)
+{
+	int pipefd[2];
+
+	if (pipe2(pipefd, O_CLOEXEC) != 0)
+		mg_fatal("cannot make a pipe: %s", strerror(errno));
+	if ((run->pid = fork()) == 0) {
+		close(pipefd[0]);
+		child(run, pipefd[1]);
+	}
+	if (run->pid == -1)
+		mg_fatal("cannot fork: %s", strerror(errno));
+	/* Also here, so that it is true whoever comes first. */
+	(void)setpgid(run->pid, run->pid);
+	close(pipefd[1]);
+	close(run->go[0]);
+	close(run->go[1]);
+	run->exec_fd = pipefd[0];
+	(void)fcntl(run->exec_fd, F_SETFL, O_NONBLOCK);
+	close_ours(run);
+}
+
+/* Whether the command runs by now, or why it does not. */
+static void
+hear_exec(struct run *run)
+{
+	struct mg_run_started msg = {.pid = (uint32_t)run->pid};
+	int err = 0;
+	ssize_t n;
+
+	if (run->exec_fd == -1)
+		return;
+	n = read(run->exec_fd, &err, sizeof(err));
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	close(run->exec_fd);
+	run->exec_fd = -1;
+	if (n != (ssize_t)sizeof(err))
+		err = 0; /* closed by exec */
+	run->started = true;
+	run->reported = err != 0;
+	msg.error = (uint32_t)err;
+	must_send(run, MG_MSG_RUN_STARTED, &msg);
 }
 
 /*
@@ -568,6 +610,7 @@ collect(struct run *run)
 
 	while (read(run->sigfd, &si, sizeof(si)) == (ssize_t)sizeof(si))
 		continue;
+	hear_exec(run); /* before its end */
 	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
 		if (WIFSTOPPED(status)) {
 			stopped.signo = (uint32_t)WSTOPSIG(status);
@@ -622,12 +665,6 @@ handle(struct run *run, struct mg_frame *f)
 	struct mg_run_signal sig;
 
 	switch ((int)f->op) {
-	case MG_MSG_RUN_GO:
-		if (run->started)
-			mg_fatal("told to go twice");
-		start_command(run);
-		close_ours(run);
-		break;
 	case MG_MSG_RUN_SIGNAL:
 		if (mg_frame_decode(f, &sig, sizeof(sig)) == MG_ERR_OK)
 			pass_signal(run, sig.signo);
@@ -664,7 +701,7 @@ is_over(struct run *run)
 static void
 loop(struct run *run)
 {
-	struct pollfd p[2];
+	struct pollfd p[3];
 	struct mg_frame f;
 	enum mg_err r;
 
@@ -676,7 +713,9 @@ loop(struct run *run)
 			p[0].events |= POLLOUT;
 		p[1].fd = run->sigfd;
 		p[1].events = POLLIN;
-		if (poll(p, 2, run->killing ? 1 : -1) == 0)
+		p[2].fd = run->exec_fd;
+		p[2].events = POLLIN;
+		if (poll(p, 3, run->killing ? 1 : -1) == 0)
 			(void)signal_all(run->ses, SIGKILL); /* new ones */
 		collect(run);
 		if (mg_chan_flush(run->ch) != MG_ERR_OK)
@@ -747,6 +786,8 @@ main(int argc, char **argv)
 	static struct run run = {.master = -1,
 	    .slave = -1,
 	    .fds = {-1, -1, -1},
+	    .go = {-1, -1},
+	    .exec_fd = -1,
 	    .group = -1,
 	    .ses = MG_PROC_UNSET};
 	const char *why;
@@ -775,8 +816,10 @@ main(int argc, char **argv)
 	errno = 0;
 	why = prepare(&run);
 	report_ready(&run, why, errno);
-	if (why == NULL)
+	if (why == NULL) {
+		fork_command(&run);
 		loop(&run);
+	}
 	mg_chan_free(run.ch);
 	return 0;
 }

@@ -265,7 +265,7 @@ rule1_a_bad_header_is_refused_before_its_payload_comes(void **state)
 	    {8, MG_MSG_RUN_READY, 2, "unknown protocol version"},
 	    {8, MG_MSG_RUN_READY, 256, "unknown protocol version"},
 	    /* the monitor's own, and another process's */
-	    {9, MG_MSG_RUN_GO, 1, "message not for this direction"},
+	    {9, MG_MSG_RUN_KILL, 1, "message not for this direction"},
 	    {8, MG_MSG_AUTH_RESULT, 1, "message not for this direction"},
 	};
 	uint8_t w[16];
@@ -552,7 +552,7 @@ static void
 a_message_is_sent_in_its_direction_and_with_its_descriptors_only(void **state)
 {
 	struct mg_run_stopped s = {.signo = 9};
-	struct mg_run_go go = {0};
+	struct mg_run_kill go = {0};
 	struct mg_front_conn d = {0};
 	const int fds[3] = {peer, peer, peer};
 
@@ -561,7 +561,7 @@ a_message_is_sent_in_its_direction_and_with_its_descriptors_only(void **state)
 	    mg_chan_send(ch, 1, MG_MSG_RUN_STOPPED, &s), MG_ERR_INTERNAL);
 	assert_int_equal(
 	    mg_chan_send(ch, 1, (enum mg_msg_op)999, &s), MG_ERR_INTERNAL);
-	assert_int_equal(mg_chan_send_fds(ch, 1, MG_MSG_RUN_GO, &go, fds, 1),
+	assert_int_equal(mg_chan_send_fds(ch, 1, MG_MSG_RUN_KILL, &go, fds, 1),
 	    MG_ERR_INTERNAL);
 	assert_int_equal(mg_chan_send_fds(ch, 1, MG_MSG_FRONT_CONN, &d, fds, 3),
 	    MG_ERR_INTERNAL);
@@ -705,20 +705,20 @@ large_messages_with_descriptors_pass_between_two_channels(void **state)
 static void
 a_peer_that_is_gone_is_an_error_and_no_signal(void **state)
 {
-	struct mg_run_go go = {0};
+	struct mg_run_kill go = {0};
 
 	(void)state;
 	hang_up();
 	assert_int_equal(
-	    mg_chan_send(ch, 1, MG_MSG_RUN_GO, &go), MG_ERR_CLOSED);
+	    mg_chan_send(ch, 1, MG_MSG_RUN_KILL, &go), MG_ERR_CLOSED);
 	assert_int_equal(
-	    mg_chan_send(ch, 1, MG_MSG_RUN_GO, &go), MG_ERR_CLOSED);
+	    mg_chan_send(ch, 1, MG_MSG_RUN_KILL, &go), MG_ERR_CLOSED);
 }
 
 static void
 what_a_peer_said_before_it_hung_up_is_read(void **state)
 {
-	struct mg_run_go go = {0};
+	struct mg_run_kill go = {0};
 	struct mg_frame f;
 	uint8_t w[256];
 
@@ -726,7 +726,7 @@ what_a_peer_said_before_it_hung_up_is_read(void **state)
 	post(w, ready(w), 0);
 	hang_up();
 	assert_int_equal(
-	    mg_chan_send(ch, 1, MG_MSG_RUN_GO, &go), MG_ERR_CLOSED);
+	    mg_chan_send(ch, 1, MG_MSG_RUN_KILL, &go), MG_ERR_CLOSED);
 	assert_int_equal(mg_chan_wait(ch, 1000, &f), MG_ERR_OK);
 	assert_int_equal(f.op, MG_MSG_RUN_READY);
 	assert_int_equal(mg_chan_wait(ch, 1000, &f), MG_ERR_CLOSED);
@@ -735,7 +735,7 @@ what_a_peer_said_before_it_hung_up_is_read(void **state)
 static void
 who_broke_the_rules_can_still_be_told(void **state)
 {
-	struct mg_run_go go = {0};
+	struct mg_run_kill go = {0};
 	struct mg_frame f;
 	uint8_t w[256];
 	const char *why;
@@ -744,7 +744,7 @@ who_broke_the_rules_can_still_be_told(void **state)
 	memset(w, 0xff, sizeof(w));
 	post(w, sizeof(w), 0);
 	assert_int_equal(mg_chan_recv(ch, &f, &why), MG_ERR_PROTO);
-	assert_int_equal(mg_chan_send(ch, 1, MG_MSG_RUN_GO, &go), MG_ERR_OK);
+	assert_int_equal(mg_chan_send(ch, 1, MG_MSG_RUN_KILL, &go), MG_ERR_OK);
 	assert_int_equal(mg_chan_recv(ch, &f, &why), MG_ERR_PROTO);
 }
 
