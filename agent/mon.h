@@ -62,6 +62,7 @@ struct mon;
 struct mon_job;
 struct mon_run;
 struct mon_client;
+struct mon_old_group;
 
 /* ---- mon_conf.c ---- */
 
@@ -619,7 +620,9 @@ struct mon {
 	struct mon_tree *tree;
 	struct ask *queries; /* readers of the ledger */
 	int64_t rotate_ms;   /* not before */
-	int cgroup;	     /* folder for runs' groups; -1: none */
+	int cgroup; /* folder for runs' groups; -1: none */
+	struct mon_old_group *old_groups; /* to be removed */
+	struct mg_timer old_groups_timer;
 	uint32_t run_counter;
 	struct mon_run *spare_run; /* started, not used yet */
 	struct mon_check *check;   /* of what is served; NULL: none now */

@@ -36,6 +36,7 @@
 #define GONE_RETRY_MS 200
 #define STOP_MS 3000
 #define SPARE_AFTER_MS 20
+#define OLD_GROUP_TRIES 150
 
 struct mon_run {
 	struct mon *m;
@@ -197,6 +198,49 @@ make_group(struct mon_run *run)
 		run->group[0] = '\0';
 }
 
+/* A group whose last processes are about to end; it can go then. */
+struct mon_old_group {
+	char name[64];
+	unsigned tries;
+	struct mon_old_group *next;
+};
+
+static void
+remove_old_groups(void *arg)
+{
+	struct mon *m = arg;
+	struct mon_old_group **p = &m->old_groups, *g;
+
+	while ((g = *p) != NULL) {
+		(void)group_write(m, g->name, "cgroup.kill", "1");
+		if (unlinkat(m->cgroup, g->name, AT_REMOVEDIR) == 0 ||
+		    errno != EBUSY || ++g->tries == OLD_GROUP_TRIES) {
+			*p = g->next;
+			free(g);
+		} else {
+			p = &g->next;
+		}
+	}
+	if (m->old_groups != NULL)
+		mon_timer_set(m, &m->old_groups_timer,
+		    mg_time_boot_ms() + GONE_RETRY_MS, remove_old_groups, m);
+}
+
+static void
+remove_group(struct mon *m, const char *name)
+{
+	struct mon_old_group *g;
+
+	if (unlinkat(m->cgroup, name, AT_REMOVEDIR) == 0 || errno != EBUSY ||
+	    (g = calloc(1, sizeof(*g))) == NULL)
+		return;
+	snprintf(g->name, sizeof(g->name), "%s", name);
+	g->next = m->old_groups;
+	m->old_groups = g;
+	mon_timer_set(m, &m->old_groups_timer,
+	    mg_time_boot_ms() + GONE_RETRY_MS, remove_old_groups, m);
+}
+
 /* ---- life ---- */
 
 static struct mon_run *
@@ -276,7 +320,7 @@ run_release(struct mon_run *run)
 	mon_proc_stop(&run->proc);
 	mon_proc_stop(&run->sweep);
 	if (run->group[0] != '\0')
-		(void)unlinkat(run->m->cgroup, run->group, AT_REMOVEDIR);
+		remove_group(run->m, run->group);
 	free(run);
 }
 
@@ -381,7 +425,7 @@ put_gids(const struct mon_person *p, uint8_t *out, size_t max)
 	return 4 * i;
 }
 
-/* The descriptors that go with the spec: the caller's, then cgroup.procs.
+/* The descriptors that go with the spec: the caller's, then the cgroup.
  * False when the caller sent fewer than the command needs. */
 static bool
 collect_fds(struct mon_run *run, int fds[4], size_t *np, int *groupp)
@@ -400,7 +444,7 @@ collect_fds(struct mon_run *run, int fds[4], size_t *np, int *groupp)
 	}
 	if (run->group[0] == '\0')
 		return true;
-	*groupp = group_open(run->m, run->group, "cgroup.procs", O_WRONLY);
+	*groupp = group_open(run->m, run->group, ".", O_RDONLY | O_DIRECTORY);
 	if (*groupp != -1)
 		fds[(*np)++] = *groupp;
 	return true;
@@ -1193,7 +1237,7 @@ clear_groups(struct mon *m)
 		if (strncmp(de->d_name, "run-", 4) != 0)
 			continue;
 		(void)group_write(m, de->d_name, "cgroup.kill", "1");
-		(void)unlinkat(m->cgroup, de->d_name, AT_REMOVEDIR);
+		remove_group(m, de->d_name);
 	}
 	closedir(d);
 }

@@ -31,6 +31,7 @@
 #include <grp.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -41,6 +42,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
@@ -65,7 +67,7 @@ struct run {
 	int sigfd;
 	int master, slave;
 	int fds[3]; /* what becomes the command's 0-2 */
-	int group;  /* cgroup.procs, -1: none */
+	int group;  /* folder of the run's cgroup, -1: none */
 	uint32_t ses;
 	gid_t gids[GIDS_MAX];
 	size_t ngids;
@@ -286,12 +288,6 @@ drop_ids(const struct run *run)
 }
 
 static bool
-enter_group(const struct run *run)
-{
-	return run->group == -1 || write(run->group, "0", 1) == 1;
-}
-
-static bool
 place_fds(const struct run *run)
 {
 	int high[3], i;
@@ -371,7 +367,7 @@ child(struct run *run, int out)
 	(void)umask(022);
 	reset_signals();
 	await_go(run);
-	if (!enter_group(run) || !place_fds(run))
+	if (!place_fds(run))
 		child_fail(out, errno);
 	if (!drop_ids(run))
 		child_fail(out, errno != 0 ? errno : EPERM);
@@ -518,6 +514,22 @@ close_ours(struct run *run)
 	}
 }
 
+/*
+ * fork(2) into the run's group: to move a process there that runs already
+ * waits for all processors, which takes about 10 ms.
+ */
+static pid_t
+fork_into_group(const struct run *run)
+{
+	struct clone_args args = {.flags = CLONE_INTO_CGROUP,
+	    .exit_signal = SIGCHLD,
+	    .cgroup = (uint64_t)run->group};
+
+	if (run->group == -1)
+		return fork();
+	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+}
+
 /* The child, ready to become the command; Rule 6. */
 static void
 fork_command(struct run *run)
@@ -526,7 +538,7 @@ fork_command(struct run *run)
 
 	if (pipe2(pipefd, O_CLOEXEC) != 0)
 		mg_fatal("cannot make a pipe: %s", strerror(errno));
-	if ((run->pid = fork()) == 0) {
+	if ((run->pid = fork_into_group(run)) == 0) {
 		close(pipefd[0]);
 		child(run, pipefd[1]);
 	}
