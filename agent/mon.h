@@ -620,7 +620,7 @@ struct mon {
 	struct mon_tree *tree;
 	struct ask *queries; /* readers of the ledger */
 	int64_t rotate_ms;   /* not before */
-	int cgroup; /* folder for runs' groups; -1: none */
+	int cgroup;	     /* folder for runs' groups; -1: none */
 	struct mon_old_group *old_groups; /* to be removed */
 	struct mg_timer old_groups_timer;
 	uint32_t run_counter;
