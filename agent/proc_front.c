@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -231,14 +232,18 @@ work(int monitor_fd)
 static void
 serve(struct mg_chan *ch, struct mg_frame *f)
 {
+	pid_t pid, self = getpid();
 	int monitor;
-	pid_t pid;
 
 	if (f->op != MG_MSG_FRONT_WORKER || f->nfds != 1)
 		mg_fatal("message %s out of place", mg_msg_name(f->op));
 	monitor = mg_frame_take_fd(ch, f, 0);
 	if ((pid = fork()) == 0) {
 		close(CHANNEL_FD);
+		/* Lost with us, so that no client is left to itself. */
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 ||
+		    getppid() != self)
+			_exit(1);
 		work(monitor);
 	}
 	if (pid == -1)
