@@ -23,7 +23,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -41,6 +40,9 @@
 #define QUEUE_MAX 262144
 #define KEY_MAX 8192
 #define RECORD_MS 6000 /* the monitor's answer: ledger and audit */
+
+/* Its other end is the parent's alone: workers end when it closes. */
+static int life[2];
 
 /* Room for the largest message that passes, decoded. */
 union any {
@@ -173,17 +175,45 @@ say_why(struct mg_chan *client, struct mg_chan *monitor, const char *why)
 	}
 }
 
+static void
+want(struct pollfd *p, const struct mg_chan *ch)
+{
+	p->fd = ch == NULL ? -1 : mg_chan_fd(ch);
+	p->events = POLLIN;
+	if (ch != NULL && mg_chan_has_output(ch))
+		p->events |= POLLOUT;
+}
+
+/* Waits until there is something to do. False when the parent is gone: no
+ * client is left to a worker that nobody minds. */
+static bool
+wait_for(const struct mg_chan *monitor, const struct mg_chan *client)
+{
+	struct pollfd p[3];
+
+	want(&p[0], monitor);
+	want(&p[1], client);
+	p[2].fd = life[0];
+	p[2].events = POLLIN;
+	if (poll(p, 3, -1) == -1)
+		return errno == EINTR;
+	return p[2].revents == 0;
+}
+
 /* The client that the monitor sends to this worker; it may be long until
  * there is one, and there may never be one. */
 static struct mg_chan *
 wait_for_client(struct mg_chan *monitor)
 {
 	struct mg_frame f;
+	enum mg_err r;
 	int fd = -1;
 
 	memset(&f, 0, sizeof(f));
-	if (mg_chan_wait(monitor, -1, &f) == MG_ERR_OK &&
-	    f.op == MG_MSG_FRONT_CONN)
+	while ((r = mg_chan_recv(monitor, &f, NULL)) == MG_ERR_AGAIN)
+		if (!wait_for(monitor, NULL))
+			return NULL;
+	if (r == MG_ERR_OK && f.op == MG_MSG_FRONT_CONN)
 		fd = mg_frame_take_fd(monitor, &f, 0);
 	if (fd == -1)
 		return NULL;
@@ -195,10 +225,10 @@ static void
 work(int monitor_fd)
 {
 	struct mg_chan *client, *monitor;
-	struct pollfd p[2];
 	const char *why = "";
 	bool open = true;
 
+	close(life[1]);
 	monitor = mg_chan_new(monitor_fd, MG_ROLE_CLIENT | MG_ROLE_FRONT,
 	    MG_ROLE_AGENT | MG_ROLE_MONITOR, QUEUE_MAX);
 	if (monitor == NULL)
@@ -206,13 +236,7 @@ work(int monitor_fd)
 	if ((client = wait_for_client(monitor)) == NULL)
 		_exit(0);
 	while (open) {
-		p[0].fd = mg_chan_fd(client);
-		p[1].fd = mg_chan_fd(monitor);
-		p[0].events =
-		    POLLIN | (mg_chan_has_output(client) ? POLLOUT : 0);
-		p[1].events =
-		    POLLIN | (mg_chan_has_output(monitor) ? POLLOUT : 0);
-		if (poll(p, 2, -1) == -1 && errno != EINTR)
+		if (!wait_for(monitor, client))
 			break;
 		open = mg_chan_flush(client) == MG_ERR_OK &&
 		       mg_chan_flush(monitor) == MG_ERR_OK &&
@@ -232,7 +256,7 @@ work(int monitor_fd)
 static void
 serve(struct mg_chan *ch, struct mg_frame *f)
 {
-	pid_t pid, self = getpid();
+	pid_t pid;
 	int monitor;
 
 	if (f->op != MG_MSG_FRONT_WORKER || f->nfds != 1)
@@ -240,10 +264,6 @@ serve(struct mg_chan *ch, struct mg_frame *f)
 	monitor = mg_frame_take_fd(ch, f, 0);
 	if ((pid = fork()) == 0) {
 		close(CHANNEL_FD);
-		/* Lost with us, so that no client is left to itself. */
-		if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 ||
-		    getppid() != self)
-			_exit(1);
 		work(monitor);
 	}
 	if (pid == -1)
@@ -270,6 +290,8 @@ main(void)
 	if (mg_file_sanitise_std() != MG_ERR_OK ||
 	    fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC) != 0)
 		return 1;
+	if (pipe2(life, O_CLOEXEC) != 0)
+		mg_fatal("cannot make a pipe: %s", strerror(errno));
 	if (mg_confine_user(USER, &limits, why, sizeof(why)) != MG_ERR_OK ||
 	    mg_filter_only(MG_ALLOW_FORK, why, sizeof(why)) !=
 		MG_ERR_OK) /* Rule 3 */
