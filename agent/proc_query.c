@@ -166,7 +166,8 @@ passes(struct query *qy, const struct mg_rec *rec)
 				       ? a->operation
 				       : mg_rec_str(rec, "operation", "")) &&
 	       is(qy->q.type, mg_rec_str(rec, "type", "")) &&
-	       is(qy->q.outcome, mg_rec_str(rec, "state", "")) &&
+	       (is(qy->q.outcome, mg_rec_str(rec, "state", "")) ||
+		   is(qy->q.outcome, mg_rec_str(rec, "decision", ""))) &&
 	       is_request(qy, uuid) && is_in_time(qy, rec);
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "cmd_log.h"
 #include "mg_esc.h"
 #include "mg_id.h"
 #include "mg_name.h"
@@ -88,10 +89,28 @@ print_line(const struct mg_rec *rec)
 
 struct reader {
 	struct mg_buf b;
-	bool json, follow;
-	void (*print)(const struct mg_rec *rec);
+	enum mg_log_format format;
+	bool follow;
+	void (*print)(const struct mg_rec *rec); /* of text */
+	char host[256];
 	size_t n;
 };
+
+static void
+print_one(struct reader *rd, const struct mg_rec *rec, const char *p, size_t n)
+{
+	char line[MG_REC_LINE_MAX + 4096];
+
+	if (rd->format == MG_LOG_FORMAT_TEXT) {
+		rd->print(rec);
+		return;
+	}
+	if (n >= sizeof(line))
+		return;
+	memcpy(line, p, n);
+	line[n] = '\0';
+	mg_log_format_line(rd->format, rec, line, rd->host);
+}
 
 static void
 take_lines(struct reader *rd)
@@ -106,10 +125,10 @@ take_lines(struct reader *rd)
 		if ((nl = memchr(p, '\n', mg_buf_len(&rd->b))) == NULL)
 			break;
 		n = (size_t)(nl - p);
-		if (rd->json)
+		if (rd->format == MG_LOG_FORMAT_JSON)
 			printf("%.*s\n", (int)n, p);
 		else if (mg_rec_parse(&rec, p, n) == MG_ERR_OK)
-			rd->print(&rec);
+			print_one(rd, &rec, p, n);
 		rd->n++;
 		mg_buf_consume(&rd->b, n + 1);
 	}
@@ -139,19 +158,47 @@ read_all(struct reader *rd, int fd)
 	}
 }
 
-int
-mg_cli_log(const struct mg_log_req *q, bool json,
+static void
+take_info(void *arg, const char *json, const struct mg_rec *rec)
+{
+	struct reader *rd = arg;
+
+	(void)json;
+	snprintf(rd->host, sizeof(rd->host), "%s", mg_rec_str(rec, "host", ""));
+}
+
+/* The name of this host, which the ledger's lines do not repeat. */
+static int
+ask_host(struct reader *rd, bool json)
+{
+	struct mg_info_req info = {0};
+
+	return mg_cli_ask(MG_MSG_INFO_REQ, &info, json, take_info, rd, NULL);
+}
+
+static int
+ask(const struct mg_log_req *q, enum mg_log_format format, const char *host,
     void (*print)(const struct mg_rec *rec))
 {
+	bool json = format == MG_LOG_FORMAT_JSON;
 	struct mg_chan *ch;
 	struct mg_frame f;
 	struct mg_refused refused;
-	struct reader rd = {.json = json,
+	struct reader rd = {.format = format,
 	    .print = print,
 	    .follow = (q->flags & MG_QUERY_FOLLOW) != 0};
 	int pipefd[2], status = 0;
 	bool whole;
 
+	if ((format > MG_LOG_FORMAT_JSON || host != NULL) &&
+	    (status = ask_host(&rd, json)) != 0)
+		return status;
+	if (host != NULL && strcmp(host, rd.host) != 0) {
+		mg_cli_say("this host is '%s'; it has no records of '%s'",
+		    rd.host, host);
+		return MG_EXIT_REFUSED;
+	}
+	mg_log_format_head(format);
 	if ((ch = mg_cli_connect(json)) == NULL)
 		return MG_EXIT_REFUSED;
 	if (pipe(pipefd) != 0) {
@@ -174,9 +221,17 @@ mg_cli_log(const struct mg_log_req *q, bool json,
 		 mg_frame_decode(&f, &refused, sizeof(refused)) == MG_ERR_OK)
 		status = mg_cli_refused(&refused, json);
 	mg_chan_free(ch);
-	if (status == 0 && rd.n == 0 && !json)
+	if (status == 0 && rd.n == 0 && format == MG_LOG_FORMAT_TEXT)
 		fprintf(stderr, "nothing found\n");
 	return status;
+}
+
+int
+mg_cli_log(const struct mg_log_req *q, bool json,
+    void (*print)(const struct mg_rec *rec))
+{
+	return ask(
+	    q, json ? MG_LOG_FORMAT_JSON : MG_LOG_FORMAT_TEXT, NULL, print);
 }
 
 static bool
@@ -208,11 +263,15 @@ mg_cmd_log(int argc, char **argv)
 	    {"request", 1, NULL, 'r'}, {"type", 1, NULL, 't'},
 	    {"state", 1, NULL, 's'}, {"since", 1, NULL, 'S'},
 	    {"until", 1, NULL, 'U'}, {"json", 0, NULL, 'j'},
-	    {"follow", 0, NULL, 'f'}, {NULL, 0, NULL, 0}};
+	    {"follow", 0, NULL, 'f'}, {"format", 1, NULL, 'F'},
+	    {"decision", 1, NULL, 's'}, {"host", 1, NULL, 'H'},
+	    {NULL, 0, NULL, 0}};
 	char model[MG_NAME_MAX + 1], version[MG_NAME_MAX + 1];
 	char code[MG_CODE_STR];
 	struct mg_log_req q = {0};
-	bool json = false, ok = true;
+	enum mg_log_format format = MG_LOG_FORMAT_TEXT;
+	const char *host = NULL;
+	bool ok = true;
 	struct mg_uuid u;
 	int c;
 
@@ -257,7 +316,17 @@ mg_cmd_log(int argc, char **argv)
 			ok = take_time(optarg, &q.until_ms);
 			break;
 		case 'j':
-			json = true;
+			format = MG_LOG_FORMAT_JSON;
+			break;
+		case 'F':
+			ok = mg_log_format_parse(optarg, &format);
+			if (!ok)
+				mg_cli_say("'%s' is not text, json, csv, cef "
+					   "or ocsf",
+				    optarg);
+			break;
+		case 'H':
+			ok = take_name(optarg, "host", &host);
 			break;
 		case 'f':
 			q.flags |= MG_QUERY_FOLLOW;
@@ -270,5 +339,5 @@ mg_cmd_log(int argc, char **argv)
 		return MG_EXIT_USAGE;
 	if (optind != argc)
 		return mg_cli_usage("log");
-	return mg_cli_log(&q, json, print_line);
+	return ask(&q, format, host, print_line);
 }

@@ -46,7 +46,8 @@ static const struct command {
 	"explain a refusal or an end"},
     {"log", mg_cmd_log, NULL,
 	"log [--user U] [--model M[@V]] [--operation O] [--request ID] "
-	"[--type T] [--state S] [--since T] [--until T] [--follow] [--json]",
+	"[--type T] [--state S] [--decision D] [--host H] [--since T] "
+	"[--until T] [--follow] [--format text|json|csv|cef|ocsf] [--json]",
 	"who did what, from the ledger"},
     {"verify", NULL, "modelgate-ledger",
 	"verify [FOLDER|FILE] [--hub DESTINATION] [--json] [--help]",

@@ -246,6 +246,19 @@ END
 	run root modelgate log --model receipt-ocr@1 --json </dev/null
 	ok
 	[ "$(jq -r .type <<<"$output" | sort -u | tr '\n' ' ')" = 'decision empty end exit grant request run ' ]
+	run root modelgate log --decision approve --json </dev/null
+	[ "$(jq -r .approver <<<"$output" | sort | tr '\n' ' ')" = 'bob carol ' ]
+	root modelgate log --format csv </dev/null | python3 -c '
+import csv, sys
+rows = list(csv.DictReader(sys.stdin))
+assert [r["approver"] for r in rows if r["type"] == "decision"] == ["bob", "carol"], rows
+assert all(r["seq"].isdigit() for r in rows)'
+	run root modelgate log --format cef --type decision </dev/null
+	[ "$(grep -cE '^CEF:0\|modelgate\|modelgate\|[0-9.]+\|decision\|modelgate decision\|3\|rt=[0-9]+ dvchost=' <<<"$output")" -eq 2 ]
+	run root modelgate log --format ocsf --model receipt-ocr </dev/null
+	[ "$(jq -s 'map(select(.class_uid == 6003 and .resources[0].name == "receipt-ocr" and .device.hostname != "" and .unmapped.seq > 0)) | length' <<<"$output")" -eq "$(wc -l <<<"$output")" ]
+	run root modelgate log --host elsewhere </dev/null
+	failed
 	root sh -c 'modelgate log --follow --type policy --json >/tmp/followed & echo $! >/tmp/follow.pid' </dev/null
 	n=$(root sh -c 'modelgate log --type policy --json' </dev/null | wc -l)
 	followed() { [ "$(root sh -c 'wc -l </tmp/followed' </dev/null)" -ge "$1" ]; }
