@@ -54,12 +54,25 @@ mg_utf8_next(const char *s, size_t n, uint32_t *cpp)
 bool
 mg_utf8_is_valid(const char *s, size_t n)
 {
+	const uint64_t high = UINT64_C(0x8080808080808080);
+	const uint64_t ones = UINT64_C(0x0101010101010101);
 	uint32_t cp;
+	uint64_t w;
 	size_t len;
 
-	for (; n > 0; s += len, n -= len) {
+	while (n > 0) {
+		/* Eight at once while none of them is a NUL or not ASCII. */
+		for (; n >= sizeof(w); s += sizeof(w), n -= sizeof(w)) {
+			memcpy(&w, s, sizeof(w));
+			if (((w | ((w - ones) & ~w)) & high) != 0)
+				break;
+		}
+		if (n == 0)
+			break;
 		if ((len = mg_utf8_next(s, n, &cp)) == 0 || cp == 0)
 			return false;
+		s += len;
+		n -= len;
 	}
 	return true;
 }

@@ -136,7 +136,12 @@ string(struct cursor *c, const char **sp)
 	*sp = NULL;
 	if (!eat(c, '"'))
 		return false;
-	start = out = c->p;
+	start = c->p;
+	/* Most strings have no escape, and stay where they are. */
+	while (c->p < c->end && *c->p != '"' && *c->p != '\\' &&
+	       (unsigned char)*c->p >= 0x20)
+		c->p++;
+	out = c->p;
 	while (c->p < c->end && *c->p != '"') {
 		if ((unsigned char)*c->p < 0x20)
 			return false;

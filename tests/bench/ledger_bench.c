@@ -86,9 +86,7 @@ open_folder(const char *path, struct mg_ledger_report *rep)
 static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t work, done;
-	unsigned waiting; /* writers whose record is in the batch */
-	unsigned long round, todo;
-	struct mg_ledger *l;
+	unsigned long todo, issued, taken, durable;
 	double *latency;
 	unsigned long nlatency;
 } g = {.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -114,10 +112,11 @@ put(struct mg_ledger *l)
 	mg_rec_fini(&rec);
 }
 
+/* Asks for one record after the other, each once the last is durable. */
 static void *
 writer(void *arg)
 {
-	unsigned long round;
+	unsigned long ticket;
 	double t;
 
 	(void)arg;
@@ -125,16 +124,13 @@ writer(void *arg)
 	while (g.todo > 0) {
 		g.todo--;
 		t = now();
-		put(g.l);
-		g.waiting++;
-		round = g.round;
-		(void)pthread_cond_signal(&g.work);
-		while (g.round == round)
+		ticket = ++g.issued;
+		if (g.issued == g.taken + 1)
+			(void)pthread_cond_signal(&g.work);
+		while (g.durable < ticket)
 			(void)pthread_cond_wait(&g.done, &g.lock);
 		g.latency[g.nlatency++] = now() - t;
 	}
-	g.waiting++; /* ended: no round waits for it */
-	(void)pthread_cond_signal(&g.work);
 	(void)pthread_mutex_unlock(&g.lock);
 	return NULL;
 }
@@ -147,44 +143,54 @@ by_value(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
-/* As mon_commit_round(): whatever is there becomes durable together. */
+/* As the monitor does: all that was asked by now becomes durable together,
+ * while the next questions come in. */
+static void
+commit_all(struct mg_ledger *l, unsigned long n)
+{
+	unsigned long k, i;
+
+	(void)pthread_mutex_lock(&g.lock);
+	while (g.durable < n) {
+		while (g.issued == g.taken)
+			(void)pthread_cond_wait(&g.work, &g.lock);
+		k = g.issued - g.taken;
+		g.taken = g.issued;
+		(void)pthread_mutex_unlock(&g.lock);
+		for (i = 0; i < k; i++)
+			put(l);
+		if (mg_ledger_sync(l) != MG_ERR_OK)
+			die("sync");
+		(void)pthread_mutex_lock(&g.lock);
+		g.durable += k;
+		(void)pthread_cond_broadcast(&g.done);
+	}
+	(void)pthread_mutex_unlock(&g.lock);
+}
+
 static void
 append(const char *path, unsigned writers, unsigned long n)
 {
 	struct mg_ledger_report rep;
+	struct mg_ledger *l = open_folder(path, &rep);
 	pthread_t t[256];
 	double start;
 	unsigned i;
 
-	g.l = open_folder(path, &rep);
 	g.latency = calloc(n + 1, sizeof(double));
 	g.todo = n;
 	start = now();
 	for (i = 0; i < writers; i++)
 		if (pthread_create(&t[i], NULL, writer, NULL) != 0)
 			die("thread");
-	(void)pthread_mutex_lock(&g.lock);
-	while (g.nlatency < n) {
-		while (mg_ledger_pending(g.l) == 0 && g.nlatency < n)
-			(void)pthread_cond_wait(&g.work, &g.lock);
-		if (mg_ledger_sync(g.l) != MG_ERR_OK)
-			die("sync");
-		g.waiting = 0;
-		g.round++;
-		(void)pthread_cond_broadcast(&g.done);
-		/* Those that wait come in before the next round. */
-		(void)pthread_mutex_unlock(&g.lock);
-		(void)sched_yield();
-		(void)pthread_mutex_lock(&g.lock);
-	}
-	(void)pthread_mutex_unlock(&g.lock);
+	commit_all(l, n);
 	for (i = 0; i < writers; i++)
 		(void)pthread_join(t[i], NULL);
 	start = now() - start;
 	qsort(g.latency, n, sizeof(double), by_value);
 	printf("%.0f %.0f %.0f\n", (double)n / start, g.latency[n / 2] * 1e6,
 	    g.latency[n * 99 / 100] * 1e6);
-	mg_ledger_free(g.l);
+	mg_ledger_free(l);
 }
 
 /* One record at a time, and beside it the same bytes and fdatasync. */
