@@ -410,7 +410,7 @@ mg_note_parse(
     struct mg_note *note, const char *text, size_t len, const char **whyp)
 {
 	const char *why = NULL, *s;
-	struct cursor c;
+	struct cursor c = {0};
 	size_t n;
 
 	memset(note, 0, sizeof(*note));

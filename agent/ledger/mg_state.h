@@ -62,7 +62,7 @@ struct mg_req_live {
 	bool mfa_done;
 	struct mg_approval approvals[MG_APPROVALS_MAX];
 	size_t napprovals;
-	unsigned used; /* runs started, ever */
+	unsigned used;	   /* runs started, ever */
 	bool waived;	   /* granted without the approvals */
 	unsigned reviewed; /* bit i: somebody of review[i] has signed */
 	struct mg_run_state runs[MG_RUNS_MAX];

@@ -238,6 +238,30 @@ say_count(struct pol_words *w, int64_t n, int64_t per_ms, const char *what)
 }
 
 static void
+say_uses(struct pol_words *w, int64_t strict)
+{
+	if (strict == INT64_MIN)
+		pol_put(w, "any number of uses");
+	else
+		pol_say(w, "%lld use%s", (long long)-strict,
+		    strict == -1 ? "" : "s");
+}
+
+static void
+say_outage(struct pol_words *w, const struct pol_clause *c)
+{
+	if (c->kind == POL_CLAUSE_OUTAGE)
+		pol_put(w, c->strict != 0 ? "nothing while the hub is down"
+					  : "what was served before while the "
+					    "hub is down");
+	else
+		pol_put(w, c->strict == 2 ? "no break-glass"
+			   : c->strict == 1
+			       ? "break-glass while the hub is down"
+			       : "break-glass");
+}
+
+static void
 say_clause(struct pol_words *w, const struct pol_clause *c)
 {
 	static const char *const scopes[] = {"model", "tier", "host"};
@@ -302,22 +326,11 @@ say_clause(struct pol_words *w, const struct pol_clause *c)
 		say_time(w, "lasts ", -c->strict, "");
 		break;
 	case POL_CLAUSE_USES:
-		if (c->strict == INT64_MIN)
-			pol_put(w, "any number of uses");
-		else
-			pol_say(w, "%lld use%s", (long long)-c->strict,
-			    c->strict == -1 ? "" : "s");
+		say_uses(w, c->strict);
 		break;
 	case POL_CLAUSE_OUTAGE:
-		pol_put(w, c->strict != 0 ? "nothing while the hub is down"
-					  : "what was served before while the "
-					    "hub is down");
-		break;
 	case POL_CLAUSE_GLASS:
-		pol_put(w, c->strict == 2 ? "no break-glass"
-			   : c->strict == 1
-			       ? "break-glass while the hub is down"
-			       : "break-glass");
+		say_outage(w, c);
 		break;
 	case POL_CLAUSE_GLASS_LASTS:
 		say_time(w, "break-glass lasts ", -c->strict, "");

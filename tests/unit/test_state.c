@@ -709,13 +709,10 @@ models_are_what_ran_last_and_can_go_back(void **state)
 
 #define THIRD "7c0e7d1a-93f2-4b7e-8d11-0123456789ab"
 
+/* One of everything that a state can hold. */
 static void
-a_state_is_saved_and_restored_whole(void **state)
+fill_state(void)
 {
-	struct mg_buf first, again;
-	struct mg_req *rq;
-
-	(void)state;
 	assert_int_equal(file_request(OTHER, 0), MG_ERR_OK);
 	assert_int_equal(apply("\"type\":\"end\",\"uuid\":\"" OTHER
 			       "\",\"state\":\"denied\",\"why\":\"denied\","
@@ -748,6 +745,16 @@ a_state_is_saved_and_restored_whole(void **state)
 	assert_int_equal(apply("\"type\":\"mfa\",\"user\":\"mallory\","
 			       "\"ok\":false,\"counts\":true"),
 	    MG_ERR_OK);
+}
+
+static void
+a_state_is_saved_and_restored_whole(void **state)
+{
+	struct mg_buf first, again;
+	struct mg_req *rq;
+
+	(void)state;
+	fill_state();
 	assert_int_equal(mg_state_save(st, &(struct mg_buf){0}), MG_ERR_STATE);
 	mg_state_commit(st);
 	save_and_restore(&first);
@@ -799,6 +806,93 @@ a_state_is_saved_and_restored_whole(void **state)
 	mg_state_commit(st);
 }
 
+/* ---- without approvals ---- */
+
+#define DIGEST "sha256:aa"
+
+/* Version 1 with these bytes: approved unless waived, runs, ends so. */
+static void
+serve(const char *uuid, bool waived, const char *how, int value)
+{
+	const char *w = waived ? "waiver" : "decision";
+
+	assert_int_equal(
+	    apply("\"type\":\"request\",\"uuid\":\"%s\",\"user\":\"alice\","
+		  "\"uid\":7001,\"operation\":\"deploy\",\"model\":\"m\","
+		  "\"version\":\"1\",\"digest\":\"" DIGEST "\","
+		  "\"need\":[\"r\",\"1\"],\"waive\":\"%s\","
+		  "\"review\":[%s],\"lasts_ms\":1800000,"
+		  "\"approve_ms\":900000,\"start_ms\":900000,\"uses\":1",
+		uuid, waived ? "break-glass" : "",
+		waived ? "\"owner\",\"steward\"" : ""),
+	    MG_ERR_OK);
+	assert_int_equal(apply("\"type\":\"%s\",\"uuid\":\"%s\",\"approver\":"
+			       "\"bob\",\"decision\":\"approve\"",
+			     w, uuid),
+	    MG_ERR_OK);
+	assert_int_equal(
+	    apply("\"type\":\"grant\",\"uuid\":\"%s\"", uuid), MG_ERR_OK);
+	assert_int_equal(
+	    apply("\"type\":\"run\",\"uuid\":\"%s\",\"run\":1", uuid),
+	    MG_ERR_OK);
+	assert_int_equal(apply("\"type\":\"exit\",\"uuid\":\"%s\",\"run\":1,"
+			       "\"how\":\"%s\",\"value\":%d",
+			     uuid, how, value),
+	    MG_ERR_OK);
+	mg_state_commit(st);
+}
+
+static void
+what_was_served_is_what_people_approved_and_what_ended_well(void **state)
+{
+	(void)state;
+	serve(OTHER, true, "status", 0); /* nobody had approved it */
+	assert_false(mg_state_was_served(st, "m", "1", DIGEST));
+	serve(REQ, false, "status", 1);
+	assert_false(mg_state_was_served(st, "m", "1", DIGEST));
+	serve(THIRD, false, "status", 0);
+	assert_true(mg_state_was_served(st, "m", "1", DIGEST));
+	assert_false(mg_state_was_served(st, "m", "2", DIGEST));
+	assert_false(mg_state_was_served(st, "n", "1", DIGEST));
+	assert_false(mg_state_was_served(st, "m", "1", DIGEST "b"));
+	assert_false(mg_state_was_served(st, "m", "1", ""));
+}
+
+static enum mg_err
+review(const char *uuid, const char *roles)
+{
+	return apply("\"type\":\"review\",\"uuid\":\"%s\",\"approver\":"
+		     "\"bob\",\"roles\":[%s]",
+	    uuid, roles);
+}
+
+static void
+broken_glass_waits_for_every_review_and_is_not_forgotten(void **state)
+{
+	struct mg_buf snapshot;
+
+	(void)state;
+	assert_null(mg_state_unreviewed(st));
+	serve(REQ, false, "status", 0);
+	assert_null(mg_state_unreviewed(st));
+	assert_int_equal(review(REQ, "\"owner\""), MG_ERR_STATE);
+	serve(OTHER, true, "status", 0);
+	assert_ptr_equal(mg_state_unreviewed(st), mg_state_find(st, OTHER));
+	assert_int_equal(review(OTHER, "\"nobody\""), MG_ERR_OK);
+	assert_int_equal(review(OTHER, "\"steward\""), MG_ERR_OK);
+	assert_non_null(mg_state_unreviewed(st));
+	mg_state_commit(st);
+	save_and_restore(&snapshot);
+	mg_buf_fini(&snapshot);
+	assert_ptr_equal(mg_state_unreviewed(st), mg_state_find(st, OTHER));
+	assert_int_equal(review(OTHER, "\"owner\""), MG_ERR_OK);
+	assert_null(mg_state_unreviewed(st));
+	mg_state_rollback_to(st, NULL);
+	assert_non_null(mg_state_unreviewed(st));
+	assert_int_equal(review(OTHER, "\"owner\""), MG_ERR_OK);
+	assert_int_equal(review(OTHER, "\"owner\""), MG_ERR_STATE);
+}
+
 int
 main(void)
 {
@@ -806,6 +900,8 @@ main(void)
 	    T(only_the_transitions_of_the_design_exist),
 	    T(models_are_what_ran_last_and_can_go_back),
 	    T(a_state_is_saved_and_restored_whole),
+	    T(what_was_served_is_what_people_approved_and_what_ended_well),
+	    T(broken_glass_waits_for_every_review_and_is_not_forgotten),
 	    T(records_out_of_place_are_refused_and_change_nothing),
 	    T(a_grant_cannot_be_used_more_often_than_it_says),
 	    T(a_rollback_undoes_what_did_not_become_durable),
