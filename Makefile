@@ -257,6 +257,16 @@ coverage: ## lines and branches that the unit tests reach
 	$(Q)$(MAKE) --no-print-directory COV=1 unit
 	scripts/coverage build/$(CCNAME)-cov
 
+# What benchmarks start commands and clients with.
+BENCHTOOLS := $(B)/bench/spawn_bench
+$(BENCHTOOLS): $(B)/bench/%: $(B)/o/tests/bench/%.o $(sys)
+	$(say) LINK $@
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^)
+
+.PHONY: bench
+bench: all $(BENCHTOOLS) ## as root: every benchmark beside its peers; NAME=x: one
+	$(Q)B=$(B) scripts/bench $(NAME)
+
 .PHONY: lint analyze format objects
 objects: $(call obj,$(src_all))
 lint: all ## what a compiler does not say; scripts/lint NAME: one check
