@@ -93,13 +93,14 @@ uuid_of() { root modelgate status "$1" --json </dev/null | jq -r '.[0].uuid'; }
 	soon last_empty '.why == "logout"'
 }
 
-@test "a root shell that is left is on record, and the grant is used" {
+@test "each root shell is on record; the grant is good for others until its login ends" {
 	asks_root '' 'sudo -i echo in-$((40+2)); sudo -n -i echo again-$((40+2))'
 	soon grep -q left- "$out"
 	grep -q '^in-42' "$out"
-	soon is_state "$id" used
-	last_empty '.why == null'
-	! grep -q '^again-42' "$out"
+	grep -q '^again-42' "$out"
+	soon is_state "$id" revoked
+	[ "$(ledger end | jq -r .why | tail -n 1)" = logout ]
+	ledger empty | jq -se --arg id "$(uuid_of "$id")" 'map(select(.uuid == $id)) | map(.why) == [null, null]'
 }
 
 @test "promise6 an agent that is killed: a new one ends what nobody held" {
@@ -117,4 +118,48 @@ uuid_of() { root modelgate status "$1" --json </dev/null | jq -r '.[0].uuid'; }
 	ok
 	has in-42
 	sb service modelgated start
+}
+
+# takes_at_most SECONDS COMMAND...: `run`, within that time.
+takes_at_most()
+{
+	local began=$SECONDS most=$1
+	shift
+	run timeout 60 "$@"
+	[ $((SECONDS - began)) -le "$most" ] || fail "it took $((SECONDS - began)) s"
+}
+as_now() { "$top/scripts/sandbox" ssh "$@" </dev/null 3>&-; }
+export -f as_now
+export top
+
+@test "promise7 an agent that hangs refuses in time, and who is declared gets in" {
+	root cp /etc/pam.d/sshd /etc/pam.d/sshd.kept
+	root sed -i 's/pam_modelgate.so/& rescue=bob/' /etc/pam.d/sshd
+	kill -STOP "$(pid_of modelgated)"
+	takes_at_most 20 bash -c 'as_now alice echo in-42'
+	first=("$status" "$output")
+	takes_at_most 30 bash -c 'as_now bob echo in-42'
+	second=("$status" "$output")
+	takes_at_most 20 "$top/scripts/sandbox" root su -c 'echo in-$((40+2))' alice
+	third=("$status" "$output")
+	kill -CONT "$(pid_of modelgated)"
+	root mv /etc/pam.d/sshd.kept /etc/pam.d/sshd
+	[ "${first[0]}" -ne 0 ] || fail "alice got in: ${first[1]}"
+	[[ ${first[1]} != *in-42* ]] || fail "${first[1]}"
+	[ "${second[0]}" -eq 0 ] && [[ ${second[1]} == *in-42* ]] || fail "bob: ${second[1]}"
+	[ "${third[0]}" -eq 0 ] && [[ ${third[1]} == *in-42* ]] || fail "su: ${third[1]}"
+	soon as alice true
+}
+
+@test "promise7 an agent that is down refuses at once, over sshd, sudo and su" {
+	sb service modelgated stop
+	takes_at_most 5 bash -c 'as_now alice echo in-42'
+	failed
+	hasnt in-42
+	takes_at_most 5 bash -c '"$top/scripts/sandbox" shell alice <<<"sudo -n id"'
+	failed
+	hasnt uid=0
+	has 'the agent does not answer'
+	sb service modelgated start
+	soon as alice true
 }
