@@ -15,7 +15,7 @@
 static bool
 is_blank(char c)
 {
-	return c == ' ' || c == '\t';
+	return c == ' ';
 }
 
 enum mg_err
@@ -34,7 +34,7 @@ conn_args_begin(struct conn_args *a, const char *s, const char **whyp)
 		if ((len = mg_utf8_next(p, n, &cp)) == 0)
 			return MG_ERR_FORMAT;
 		*whyp = "the command has control or invisible characters";
-		if (cp != '\t' && !mg_esc_is_plain(cp))
+		if (!mg_esc_is_plain(cp))
 			return MG_ERR_FORMAT;
 	}
 	*whyp = "";

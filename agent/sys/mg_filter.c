@@ -286,7 +286,8 @@ static bool
 allow_own_signal(scmp_filter_ctx ctx)
 {
 	return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-		   SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid())) == 0;
+		   SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX,
+		       (scmp_datum_t)getpid())) == 0;
 }
 
 static bool
