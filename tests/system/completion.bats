@@ -21,7 +21,7 @@ tab_as()
 
 @test "commands" {
 	tab 'modelgate re'
-	[ "$(sort <<<"$output" | xargs)" = 'request requests revoke' ]
+	[ "$(sort <<<"$output" | xargs)" = 'report request requests revoke' ]
 }
 
 @test "operations of this host" {

@@ -29,6 +29,8 @@ struct led {
 	const char *checkpoints, *leaves; /* files of the hub's; or NULL */
 	const char *hub;		  /* ssh destination to get them from */
 	const char *out;
+	const char *since, *until; /* of a report */
+	bool html;
 	struct mg_note_key host; /* kind 0: not known */
 	char host_pub[512];	 /* "ssh-ed25519 BASE64" */
 	struct mg_note_key hubs[LED_KEYS_MAX];
@@ -39,6 +41,7 @@ struct led {
 int led_verify(struct led *led, const char *what);
 int led_bundle_verify(struct led *led, const char *path);
 int led_export(struct led *led, const char *request);
+int led_report(struct led *led, const char *what);
 
 /* "modelgate: TEXT" on standard error, or as JSON; returns LED_FAILED. */
 int led_fail(const struct led *led, const char *fmt, ...)

@@ -244,6 +244,9 @@ enum {
 	OPT_HOST_KEY,
 	OPT_HUB_KEY,
 	OPT_OUT,
+	OPT_SINCE,
+	OPT_UNTIL,
+	OPT_HTML,
 };
 
 static const struct option options[] = {
@@ -257,6 +260,9 @@ static const struct option options[] = {
     {"host-key", required_argument, NULL, OPT_HOST_KEY},
     {"hub-key", required_argument, NULL, OPT_HUB_KEY},
     {"output", required_argument, NULL, OPT_OUT},
+    {"since", required_argument, NULL, OPT_SINCE},
+    {"until", required_argument, NULL, OPT_UNTIL},
+    {"html", no_argument, NULL, OPT_HTML},
     {NULL, 0, NULL, 0},
 };
 
@@ -273,6 +279,8 @@ static const struct {
     {"export", led_export, 1,
 	"export REQUEST [--output FILE] [--dir FOLDER] [--host-key FILE] "
 	"[--hub-key FILE] [--json]"},
+    {"report", led_report, 0,
+	"report [--since T] [--until T] [--html | --json]"},
     {"checkpoint", checkpoint, 0, "checkpoint [--quiet] [--json]"},
 };
 
@@ -328,6 +336,15 @@ take_option(struct led *led, int c)
 		break;
 	case OPT_OUT:
 		led->out = optarg;
+		break;
+	case OPT_SINCE:
+		led->since = optarg;
+		break;
+	case OPT_UNTIL:
+		led->until = optarg;
+		break;
+	case OPT_HTML:
+		led->html = true;
 		break;
 	case OPT_HOST_KEY:
 		if (!take_host_key(led, optarg))
