@@ -60,6 +60,7 @@
 #define QUEUE_MAX 65536
 #define GIDS_MAX 16384
 #define SWEEP_MS 10000
+#define AGAIN_MS 20	    /* what a killed group needs at most */
 #define COMMAND_NOFILE 1024 /* what login gives; the monitor has more */
 
 struct run {
@@ -142,9 +143,23 @@ parent_of(pid_t pid)
 	return to_pid(p + 4);
 }
 
-/* Whether pid is in the audit session, or came from this process. */
+/*
+ * Whether processes of the run are left. This process is the subreaper, so
+ * each of them has a line of parents that ends here: no child, no run.
+ */
 static bool
-is_ours(pid_t pid, uint32_t ses, pid_t self)
+has_children(void)
+{
+	siginfo_t si;
+
+	return waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) == 0 ||
+	       errno != ECHILD;
+}
+
+/* Whether pid is in the audit session, or came from this process, which it
+ * cannot have when that has no children. */
+static bool
+is_ours(pid_t pid, uint32_t ses, pid_t self, bool childless)
 {
 	uint32_t v;
 	int depth;
@@ -154,7 +169,7 @@ is_ours(pid_t pid, uint32_t ses, pid_t self)
 	if (ses != MG_PROC_UNSET &&
 	    mg_proc_number(pid, "sessionid", &v) == MG_ERR_OK && v == ses)
 		return true;
-	for (depth = 0; depth < 64 && pid > 1; depth++) {
+	for (depth = 0; !childless && depth < 64 && pid > 1; depth++) {
 		if ((pid = parent_of(pid)) == self)
 			return true;
 	}
@@ -165,6 +180,7 @@ is_ours(pid_t pid, uint32_t ses, pid_t self)
 static uint32_t
 signal_all(uint32_t ses, int signo)
 {
+	bool childless = !has_children();
 	pid_t self = getpid(), pid;
 	struct dirent *de;
 	uint32_t n = 0;
@@ -174,7 +190,7 @@ signal_all(uint32_t ses, int signo)
 		return UINT32_MAX;
 	while ((de = readdir(d)) != NULL) {
 		if (!is_number(de->d_name) || (pid = to_pid(de->d_name)) == 0 ||
-		    !is_ours(pid, ses, self))
+		    !is_ours(pid, ses, self, childless))
 			continue;
 		n++;
 		if (signo != 0)
@@ -577,19 +593,6 @@ hear_exec(struct run *run)
 	must_send(run, MG_MSG_RUN_STARTED, &msg);
 }
 
-/*
- * Whether processes of the run are left. This process is the subreaper, so
- * each of them has a line of parents that ends here: no child, no run.
- */
-static bool
-has_children(void)
-{
-	siginfo_t si;
-
-	return waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) == 0 ||
-	       errno != ECHILD;
-}
-
 /* The command itself has ended. */
 static void
 report_exit(struct run *run, int status)
@@ -668,7 +671,10 @@ begin_kill(struct run *run)
 	if (!run->killing)
 		run->kill_us = now_us();
 	run->killing = true;
-	(void)signal_all(run->ses, SIGKILL);
+	/* The monitor has killed the group; to look at every process of the
+	 * host meanwhile would only make that slower. */
+	if (run->group == -1)
+		(void)signal_all(run->ses, SIGKILL);
 }
 
 static void
@@ -727,7 +733,10 @@ loop(struct run *run)
 		p[1].events = POLLIN;
 		p[2].fd = run->exec_fd;
 		p[2].events = POLLIN;
-		if (poll(p, 3, run->killing ? 1 : -1) == 0)
+		if (poll(p, 3,
+			!run->killing	   ? -1
+			: run->group == -1 ? 1
+					   : AGAIN_MS) == 0)
 			(void)signal_all(run->ses, SIGKILL); /* new ones */
 		collect(run);
 		if (mg_chan_flush(run->ch) != MG_ERR_OK)
@@ -740,7 +749,7 @@ loop(struct run *run)
 			continue;
 		/* The monitor is gone: nobody enforces the grant's end. */
 		begin_kill(run);
-		while (has_children() || signal_all(run->ses, SIGKILL) != 0) {
+		while (signal_all(run->ses, SIGKILL) != 0 || has_children()) {
 			struct timespec pause = {.tv_nsec = 1000000};
 
 			(void)nanosleep(&pause, NULL);
