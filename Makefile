@@ -258,7 +258,7 @@ coverage: ## lines and branches that the unit tests reach
 	scripts/coverage build/$(CCNAME)-cov
 
 # What benchmarks start commands and clients with.
-BENCHTOOLS := $(B)/bench/spawn_bench
+BENCHTOOLS := $(B)/bench/spawn_bench $(B)/bench/soak_client
 $(BENCHTOOLS): $(B)/bench/%: $(B)/o/tests/bench/%.o $(sys)
 	$(say) LINK $@
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^)
@@ -266,6 +266,9 @@ $(BENCHTOOLS): $(B)/bench/%: $(B)/o/tests/bench/%.o $(sys)
 .PHONY: bench
 bench: all $(BENCHTOOLS) ## as root: every benchmark beside its peers; NAME=x: one
 	$(Q)B=$(B) scripts/bench $(NAME)
+.PHONY: soak
+soak: all $(BENCHTOOLS) ## as root: 20 minutes under load; TIME=seconds, PENDING=requests
+	$(Q)B=$(B) tests/bench/soak $(if $(filter file,$(origin TIME)),1200,$(TIME)) $(PENDING)
 
 .PHONY: lint analyze format objects
 objects: $(call obj,$(src_all))

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Clients of the agent for the soak test, good ones and others.
+ *
+ *	soak_client ask RATE SECONDS	asks what is held; prints times as JSON
+ *	soak_client file N OPERATION	files N requests that wait
+ *	soak_client flood N KIND	keeps N connections open, until killed:
+ *		idle	says nothing		half	half a frame
+ *		slow	a byte a second		fds	descriptors with each
+ *byte
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "mg_client.h"
+
+#define ANSWER_MS 30000
+#define TIMES_MAX 2000000
+#define FLOOD_MAX 4000
+
+static double
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* One question on a connection of its own; false when it got no answer. */
+static bool
+ask(enum mg_msg_op op, const void *msg)
+{
+	struct mg_chan *ch;
+	struct mg_frame f;
+	enum mg_err r;
+	bool done = false;
+
+	r = mg_client_connect(MG_CLIENT_SOCKET, ANSWER_MS, &ch);
+	if (r != MG_ERR_OK)
+		return false;
+	memset(&f, 0, sizeof(f));
+	r = mg_chan_send(ch, 1, op, msg);
+	while (r == MG_ERR_OK && !done) {
+		r = mg_chan_wait(ch, ANSWER_MS, &f);
+		if (r == MG_ERR_OK && f.op == MG_MSG_REFUSED)
+			break;
+		done = r == MG_ERR_OK && f.op == MG_MSG_DONE;
+	}
+	mg_chan_free(ch);
+	return done;
+}
+
+static int
+ask_often(double rate, double seconds)
+{
+	struct mg_list_req q = {.what = MG_LIST_GRANTS, .id = ""};
+	double begin = now_ms(), next = begin, *times, t;
+	size_t n = 0, failed = 0;
+	struct timespec ts;
+
+	if ((times = calloc(TIMES_MAX, sizeof(*times))) == NULL)
+		return 1;
+	while ((t = now_ms()) < begin + seconds * 1e3 && n < TIMES_MAX) {
+		if (t < next) {
+			ts.tv_sec = (time_t)((next - t) / 1e3);
+			ts.tv_nsec = (long)((next - t) * 1e6) % 1000000000;
+			nanosleep(&ts, NULL);
+		}
+		t = now_ms();
+		if (!ask(MG_MSG_LIST_REQ, &q))
+			failed++;
+		times[n++] = now_ms() - t;
+		next += 1e3 / rate;
+	}
+	if (n == 0)
+		return 1;
+	qsort(times, n, sizeof(*times), compare);
+	printf("{\"asked\":%zu,\"failed\":%zu,\"rate\":%.1f,\"p50_ms\":%.2f,"
+	       "\"p99_ms\":%.2f,\"max_ms\":%.2f}\n",
+	    n, failed, (double)n / (now_ms() - begin) * 1e3, times[n / 2],
+	    times[n * 99 / 100], times[n - 1]);
+	free(times);
+	return 0;
+}
+
+static int
+file_requests(unsigned n, const char *operation)
+{
+	struct mg_run_req q = {.operation = operation,
+	    .model = "",
+	    .version = "1",
+	    .reason = "soak",
+	    .ticket = "",
+	    .term = "",
+	    .flags = MG_RUN_NO_WAIT | MG_RUN_GRANT_ONLY};
+	char model[32];
+	unsigned i, ok = 0;
+
+	for (i = 0; i < n; i++) {
+		snprintf(model, sizeof(model), "soak-%u", i);
+		q.model = model;
+		ok += ask(MG_MSG_RUN_REQ, &q);
+	}
+	printf("{\"filed\":%u,\"wanted\":%u}\n", ok, n);
+	return 0;
+}
+
+/* ---- the others ---- */
+
+static int
+connect_one(void)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	memcpy(sun.sun_path, MG_CLIENT_SOCKET, sizeof(MG_CLIENT_SOCKET));
+	if (fd != -1 &&
+	    connect(fd, (struct sockaddr *)&sun, sizeof(sun)) != 0) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+static void
+send_fds(int fd)
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(int) * 16)];
+		struct cmsghdr align;
+	} ctl;
+	struct iovec iov = {.iov_base = (char[]){0}, .iov_len = 1};
+	struct msghdr m = {.msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = ctl.buf,
+	    .msg_controllen = sizeof(ctl.buf)};
+	int i, *fds = (int *)(void *)CMSG_DATA(&ctl.align);
+
+	memset(&ctl, 0, sizeof(ctl));
+	ctl.align.cmsg_level = SOL_SOCKET;
+	ctl.align.cmsg_type = SCM_RIGHTS;
+	ctl.align.cmsg_len = CMSG_LEN(sizeof(int) * 16);
+	for (i = 0; i < 16; i++)
+		fds[i] = STDIN_FILENO;
+	(void)!sendmsg(fd, &m, MSG_NOSIGNAL);
+}
+
+/* What a connection does once a second, beginning with its first. */
+static void
+misbehave(int fd, const char *kind, bool first)
+{
+	static const char frame[] = "\0\0\1\0\0\1\0\1\0\0\0\1half";
+	char buf[4096];
+
+	while (recv(fd, buf, sizeof(buf), MSG_DONTWAIT) > 0)
+		continue;
+	if (strcmp(kind, "fds") == 0)
+		send_fds(fd);
+	else if (strcmp(kind, "half") == 0 && first)
+		(void)!send(fd, frame, sizeof(frame) - 1, MSG_NOSIGNAL);
+	else if (strcmp(kind, "slow") == 0)
+		(void)!send(fd, first ? "" : "\1", 1, MSG_NOSIGNAL);
+}
+
+static bool
+is_over(int fd)
+{
+	char c;
+
+	return recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+static _Noreturn void
+flood(size_t n, const char *kind)
+{
+	static int fds[FLOOD_MAX];
+	struct timespec second = {.tv_sec = 1};
+	bool first;
+	size_t i;
+
+	if (n > FLOOD_MAX)
+		n = FLOOD_MAX;
+	for (i = 0; i < n; i++)
+		fds[i] = -1;
+	for (;;) {
+		for (i = 0; i < n; i++) {
+			if (fds[i] != -1 && is_over(fds[i])) {
+				close(fds[i]);
+				fds[i] = -1;
+			}
+			if ((first = fds[i] == -1))
+				fds[i] = connect_one();
+			if (fds[i] != -1)
+				misbehave(fds[i], kind, first);
+		}
+		nanosleep(&second, NULL);
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc == 4 && strcmp(argv[1], "ask") == 0)
+		return ask_often(strtod(argv[2], NULL), strtod(argv[3], NULL));
+	if (argc == 4 && strcmp(argv[1], "file") == 0)
+		return file_requests(
+		    (unsigned)strtoul(argv[2], NULL, 10), argv[3]);
+	if (argc == 4 && strcmp(argv[1], "flood") == 0)
+		flood(strtoul(argv[2], NULL, 10), argv[3]);
+	fprintf(stderr, "usage: soak_client ask RATE SECONDS | file N "
+			"OPERATION | flood N KIND\n");
+	return 2;
+}
