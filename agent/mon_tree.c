@@ -209,28 +209,28 @@ is_witnessed(const struct mon *m, const struct mg_note *note)
 
 /* Rule 3 */
 static void
-alarm_now(struct mon_tree *t, const char *text)
+alarm_now(struct mon_tree *tree, const char *text)
 {
 	struct mg_uuid u;
 	char uuid[MG_UUID_STR];
-	struct mon_txn *txn;
+	struct mon_txn *t;
 	struct mg_json *j;
 
 	mg_log(MG_EVT_LEDGER_BAD, "text='the hub has seen another history: %s'",
 	    text);
-	if (t->alarmed)
+	if (tree->alarmed)
 		return;
-	t->alarmed = true;
+	tree->alarmed = true;
 	if (mg_uuid_new(&u) != MG_ERR_OK)
 		mg_fatal("no random numbers");
 	mg_uuid_format(&u, uuid);
-	txn = mon_txn_begin(t->m);
-	j = mon_rec_begin(txn, "witness");
+	t = mon_txn_begin(tree->m);
+	j = mon_rec_begin(t, "witness");
 	mg_json_str(j, "uuid", uuid);
 	mg_json_bool(j, "ok", false);
 	mg_json_str(j, "text", text);
-	mon_rec_end(txn);
-	mon_txn_commit(txn, NULL, NULL);
+	mon_rec_end(t);
+	mon_txn_commit(t, NULL, NULL);
 }
 
 static void

@@ -454,7 +454,7 @@ static const char style[] =
     "gap:10px;margin-bottom:16px}.n div,section{background:var(--card);"
     "border:1px solid var(--line);border-radius:8px;padding:12px}"
     ".n b{display:block;font-size:22px}.n span{color:var(--soft);"
-    "font-size:13px}.g{display:grid;gap:12px;grid-template-columns:"
+    "font-size:13px}.g{display:grid;align-items:start;gap:12px;grid-template-columns:"
     "repeat(auto-fit,minmax(min(100%,320px),1fr))}table{width:100%;"
     "border-collapse:collapse}td{padding:3px 0;vertical-align:middle}"
     "td:first-child{max-width:0;width:42%;overflow:hidden;"
@@ -512,7 +512,7 @@ html_days(const struct report *rp)
 	for (i = from; i < t->n; i++)
 		if ((double)t->v[i].n > max)
 			max = (double)t->v[i].n;
-	w = 1000.0 / (double)(t->n - from > 0 ? t->n - from : 1);
+	w = 1000.0 / (double)(t->n - from > 20 ? t->n - from : 20);
 	printf("<section><h2>Requests a day</h2><svg viewBox=\"0 0 1000 150\" "
 	       "preserveAspectRatio=\"none\" role=\"img\" aria-label=\""
 	       "requests a day\">");

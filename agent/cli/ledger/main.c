@@ -278,7 +278,7 @@ static const struct {
 	"[--json]"},
     {"export", led_export, 1,
 	"export REQUEST [--output FILE] [--dir FOLDER] [--host-key FILE] "
-	"[--hub-key FILE] [--json]"},
+	"[--hub-key FILE] [--quiet] [--json]"},
     {"report", led_report, 0,
 	"report [--since T] [--until T] [--html | --json]"},
     {"checkpoint", checkpoint, 0, "checkpoint [--quiet] [--json]"},
