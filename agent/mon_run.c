@@ -662,11 +662,13 @@ static void write_exit(
 static void
 abort_recorded(struct mon_run *run, enum mg_why why)
 {
+	const struct mg_req *req = run->req; /* NULL: forgotten meanwhile */
 	struct mon_job *job = run->job;
 
 	if (job != NULL)
-		mon_reply_refused(
-		    job->client, why, run->req->code, run->req->rule, "", "");
+		mon_reply_refused(job->client, why,
+		    req == NULL ? "" : req->code, req == NULL ? "" : req->rule,
+		    "", "");
 	drop_job(run);
 	mon_proc_stop(&run->proc);
 	write_exit(run, "not-started", 0, 0);

@@ -233,7 +233,7 @@ mg_totp_parse(const void *p, size_t n, struct mg_totp *t, unsigned *linep)
 	struct cursor c = {.p = p, .end = (const char *)p + n, .line = 0};
 	bool ok;
 
-	mg_totp_wipe(t);
+	memset(t, 0, sizeof(*t));
 	ok = n <= MG_TOTP_RECORD_MAX && get_record(&c, t);
 	if (linep != NULL)
 		*linep = c.line;
@@ -378,7 +378,7 @@ mg_totp_store_load(struct mg_totp_store *st, const char *user,
 	struct mg_buf b;
 	enum mg_err r;
 
-	mg_totp_wipe(t);
+	memset(t, 0, sizeof(*t));
 	if (!mg_name_is_valid(user)) {
 		if (why != NULL)
 			snprintf(why, why_size, "the user name %s",

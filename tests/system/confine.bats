@@ -158,3 +158,28 @@ of() { ledger "$1" | wc -l; }
 	[ -z "$(gained)" ] || fail "$(gained)"
 	given_back
 }
+
+@test "no secret stands in an argument, an environment, a log, the ledger or an audit record" {
+	v=$(other_version)
+	with_code alice "modelgate run deploy receipt-ocr@$v --no-wait --reason x"
+	id=$(wait_for_request)
+	soon root pgrep -x mg-link # it holds the host's key
+	{
+		root sed -n 's/^secret //p' /var/lib/modelgate/otp/alice
+		root grep -v -e ---- /var/lib/modelgate/host_key
+		root grep -v -e ---- /etc/modelgate/hub_host_key
+	} </dev/null >"$BATS_TEST_TMPDIR/secrets"
+	# the same in the form that people type, without its padding
+	head -n 1 "$BATS_TEST_TMPDIR/secrets" | python3 -c 'import base64, sys; print(base64.b32encode(bytes.fromhex(sys.stdin.read().strip())).decode().rstrip("="))' >>"$BATS_TEST_TMPDIR/secrets"
+	# the head of every such key is the same and no secret
+	grep -v b3BlbnNzaC1rZXktdjEA "$BATS_TEST_TMPDIR/secrets" | grep -E '.{20}' >"$BATS_TEST_TMPDIR/patterns"
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/patterns")" -ge 6 ]
+	cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\0' '\n' >"$BATS_TEST_TMPDIR/seen" || :
+	root sh -c 'cat /var/log/modelgate/* /var/log/syslog /var/lib/modelgate/ledger/*' </dev/null >>"$BATS_TEST_TMPDIR/seen" 2>/dev/null || :
+	audit -ts recent >>"$BATS_TEST_TMPDIR/seen" || :
+	grep -q 'receipt-ocr' "$BATS_TEST_TMPDIR/seen"
+	grep -q 'mg-link' "$BATS_TEST_TMPDIR/seen"
+	run grep -aicFf "$BATS_TEST_TMPDIR/patterns" "$BATS_TEST_TMPDIR/seen"
+	[ "$output" = 0 ] || fail "$(grep -aiFf "$BATS_TEST_TMPDIR/patterns" "$BATS_TEST_TMPDIR/seen" | cut -c 1-80)"
+	as alice "modelgate cancel $id"
+}
