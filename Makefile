@@ -244,6 +244,13 @@ GOLDEN := tests/golden/run tests/golden/man
 golden: $(B)/modelgate-policy ## what the policy tools print, as it was kept
 	$(Q)B=$(B) prove -e '' $(GOLDEN)
 
+# The policy engine against models of it; SEED=n repeats a run.
+PROPERTY := $(filter %/test_policy_model %/test_policy_quorum_model,$(UNIT))
+CASES ?= 1000000
+.PHONY: property
+property: $(PROPERTY) ## the policy engine against its models: CASES=1000000
+	$(Q)CASES=$(CASES) CMOCKA_MESSAGE_OUTPUT=TAP prove --merge -v -e '' $(PROPERTY)
+
 .PHONY: asan valgrind coverage
 asan: ## the unit tests with address and undefined-behaviour sanitizers
 	$(Q)$(MAKE) --no-print-directory SAN=1 unit

@@ -207,6 +207,11 @@ void pol_diag(struct pol_source *src, bool is_warning, uint32_t file,
 enum mg_err pol_load_texts(const struct pol_text *texts, size_t n,
     struct mg_policy **pp, struct mg_diags *ds) MG_MUST_CHECK;
 
+/* And with it. */
+enum mg_err pol_load_texts_lint(const struct pol_text *texts, size_t n,
+    const struct mg_policy_lint *lint, struct mg_policy **pp,
+    struct mg_diags *ds) MG_MUST_CHECK;
+
 /* While a policy is being loaded. */
 struct pol_load {
 	struct mg_policy *p;

@@ -17,9 +17,10 @@
 
 #include "pol.h"
 
-#define MOMENTS_MAX 16	     /* at which memberships begin or end */
-#define MODEL_CLASSES_MAX 64 /* whose attributes change */
-#define TRIALS_MAX 4096	     /* circumstances for one class and operation */
+#define MOMENTS_MAX 16	      /* at which memberships begin or end */
+#define MODEL_CLASSES_MAX 256 /* whose attributes change */
+#define MODEL_PAIRS_MAX 65536 /* of patterns */
+#define TRIALS_MAX 4096	      /* circumstances for one class and operation */
 #define ROWS_MAX 256
 #define PAIRS_MAX 400000 /* of a class and an operation */
 
@@ -985,14 +986,15 @@ is_new_model(struct diff *d, uint64_t was, uint64_t is, size_t *nclasses)
 	return true;
 }
 
+/* The models of that name, shown as pattern. */
 static void
-compare_model(struct diff *d, const char *pattern, size_t *nclasses)
+compare_model(
+    struct diff *d, const char *name, const char *pattern, size_t *nclasses)
 {
-	char name[MG_NAME_MAX * 3 + 1];
 	uint64_t was, is;
 
-	name_for(pattern, name, sizeof(name));
-	if (sum_model(d, WAS, name, false) == sum_model(d, IS, name, false))
+	if (d->no_memory ||
+	    sum_model(d, WAS, name, false) == sum_model(d, IS, name, false))
 		return;
 	was = sum_model(d, WAS, name, true);
 	is = sum_model(d, IS, name, true);
@@ -1004,18 +1006,131 @@ compare_model(struct diff *d, const char *pattern, size_t *nclasses)
 	d->model = d->model_shown = NULL;
 }
 
+#define PROBE_MAX (MG_NAME_MAX * 3 + 1)
+
+/* Every name and pattern that sections or rules have. */
+static void
+compare_patterns(struct diff *d, int k, size_t *nclasses)
+{
+	const struct pol_models *m = &d->p[k]->models;
+	char name[PROBE_MAX], pattern[MG_NAME_MAX + 2];
+	uint32_t i;
+
+	for (i = 0; i < m->exact.text.n; i++)
+		compare_model(
+		    d, m->exact.text.v[i].s, m->exact.text.v[i].s, nclasses);
+	for (i = 0; i < m->prefix.text.n; i++) {
+		snprintf(
+		    pattern, sizeof(pattern), "%s*", m->prefix.text.v[i].s);
+		name_for(pattern, name, sizeof(name));
+		compare_model(d, name, pattern, nclasses);
+	}
+	for (i = 0; i < m->general.text.n; i++) {
+		name_for(m->general.text.v[i].s, name, sizeof(name));
+		compare_model(d, name, m->general.text.v[i].s, nclasses);
+	}
+}
+
+/* general with part in place of each '?' that stands before any '*'. */
+static void
+overlay(const char *general, const char *part, char *out, size_t size)
+{
+	struct pol_words w = {.s = out, .size = size};
+
+	out[0] = '\0';
+	for (; *general != '\0'; general++) {
+		if (*general == '*')
+			part = "";
+		pol_say(&w, "%c",
+		    *general == '?' && *part != '\0' ? *part : *general);
+		part += *part != '\0';
+	}
+}
+
+/* "ocr-a" for "*-a" and "ocr*", "ocr" for "?cr" and "ocr*". */
+static void
+compare_joined(
+    struct diff *d, const char *general, const char *part, size_t *nclasses)
+{
+	char one[PROBE_MAX], name[PROBE_MAX];
+	size_t n = strcspn(general, "*");
+
+	overlay(general, part, one, sizeof(one));
+	name_for(one, name, sizeof(name));
+	compare_model(d, name, name, nclasses);
+	if (general[n] == '\0')
+		return;
+	/* In place of the first '*', or from the beginning on. */
+	name_for(part, one, sizeof(one));
+	snprintf(name, sizeof(name), "%.*s%s%s", (int)n, general, one,
+	    general + n + 1);
+	name_for(name, one, sizeof(one));
+	compare_model(d, one, one, nclasses);
+	if (n == 0 || strncmp(part, general, n) != 0)
+		return;
+	name_for(part, one, sizeof(one));
+	snprintf(name, sizeof(name), "%s%s", one, general + n + 1);
+	name_for(name, one, sizeof(one));
+	compare_model(d, one, one, nclasses);
+}
+
+/* What fits two patterns, where one is not PREFIX*. */
+static void
+compare_pairs(struct diff *d, int g, int k, size_t *nclasses)
+{
+	const struct pol_map *general = &d->p[g]->models.general.text;
+	const struct pol_models *m = &d->p[k]->models;
+	uint32_t i, j, n = m->prefix.text.n + m->general.text.n;
+
+	if ((uint64_t)general->n * n > MODEL_PAIRS_MAX) {
+		d->is_cut = true; /* Rule 1 */
+		return;
+	}
+	for (i = 0; i < general->n; i++) {
+		for (j = 0; j < m->prefix.text.n; j++)
+			compare_joined(d, general->v[i].s,
+			    m->prefix.text.v[j].s, nclasses);
+		for (j = 0; j < m->general.text.n; j++)
+			compare_joined(d, general->v[i].s,
+			    m->general.text.v[j].s, nclasses);
+	}
+}
+
+/* What all sections say, as a number. */
+static uint64_t
+sum_sections(const struct mg_policy *p)
+{
+	uint64_t sum = 0, one;
+	uint32_t i, j, k;
+
+	for (i = 0; i < p->models.sections.n; i++) {
+		const struct pol_model *m = pol_model(p, i);
+
+		one = pol_hash64(m->pattern, strlen(m->pattern));
+		for (j = 0; j < m->nattrs; j++)
+			for (k = 0; k < m->attrs[j].natoms; k++) {
+				const struct pol_sym *sym =
+				    &p->models.atoms.v[m->attrs[j].atoms[k]];
+
+				one += pol_mix64(pol_hash64(sym->s, sym->len));
+			}
+		sum += pol_mix64(one);
+	}
+	return sum;
+}
+
 static bool
 compare_models(struct diff *d)
 {
 	size_t nclasses = 0;
-	uint32_t i;
 	int k;
 
+	if (sum_sections(d->p[WAS]) == sum_sections(d->p[IS]))
+		return true;
 	for (k = WAS; k <= IS; k++)
-		for (i = 0; i < d->p[k]->models.sections.n && !d->no_memory;
-		     i++)
-			compare_model(
-			    d, pol_model(d->p[k], i)->pattern, &nclasses);
+		compare_patterns(d, k, &nclasses);
+	for (k = 0; k < 4; k++)
+		compare_pairs(d, k & 1, k >> 1, &nclasses);
 	return !d->no_memory;
 }
 

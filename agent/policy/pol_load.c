@@ -293,3 +293,16 @@ pol_load_texts(const struct pol_text *texts, size_t n, struct mg_policy **pp,
 
 	return load(&ld, pol_source_take(&ld.src, texts, n, ds), pp);
 }
+
+enum mg_err
+pol_load_texts_lint(const struct pol_text *texts, size_t n,
+    const struct mg_policy_lint *lint, struct mg_policy **pp,
+    struct mg_diags *ds)
+{
+	struct pol_load ld = {.can = MG_POLICY_CAN_ALL,
+	    .zone_dir = POL_ZONE_DIR,
+	    .is_linted = true,
+	    .lint = lint};
+
+	return load(&ld, pol_source_take(&ld.src, texts, n, ds), pp);
+}

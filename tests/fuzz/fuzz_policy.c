@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A policy file. What loads must answer every question, in bounds and with
- * a reason, and denial must be the answer when nothing is known.
+ * a reason, and denial must be the answer when nothing is known. It differs
+ * from itself in nothing.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -87,9 +88,42 @@ ask_all(const struct mg_policy *p)
 	}
 }
 
+static void
+no_change(void *arg, const struct pol_change *c)
+{
+	(void)arg;
+	must(c->kind == POL_CHANGE_MORE);
+}
+
+static bool
+is_known(void *arg, const char *name)
+{
+	(void)arg;
+	return name[0] < 'm';
+}
+
+/* What check looks for; it finds no less than what loading does. */
+static void
+lint(const struct pol_text *t, bool loads)
+{
+	static struct mg_diags ds;
+	const struct mg_policy_lint with = {.people = &people,
+	    .now_ms = NOW_MS,
+	    .has_user = is_known,
+	    .has_group = is_known};
+	struct mg_policy *p;
+	enum mg_err r;
+
+	mg_diags_init(&ds);
+	r = pol_load_texts_lint(t, 1, &with, &p, &ds);
+	must(r != MG_ERR_OK || loads);
+	mg_policy_free(p);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const char *const users[] = {"alice", "bob", ""};
 	static struct mg_diags ds;
 	struct pol_text t = {
 	    .dir = "policy.d", .name = "t.ini", .bytes = data, .len = size};
@@ -106,6 +140,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(strlen(mg_policy_digest(p)) == 7 + 64);
 	(void)mg_policy_groups(p, &n);
 	ask_all(p);
+	must(pol_diff(p, p, &people, users, 3, NOW_MS, no_change, NULL));
+	lint(&t, true);
 	mg_policy_free(p);
 	return 0;
 }

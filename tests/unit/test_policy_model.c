@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The engine against a small, slow model of the language that shares no code
- * with it: a million random questions over random policies.
+ * with it, by random questions over random policies.
  *
- *	SEED=n repeats a run, CASES=n sets how many questions.
+ *	SEED=n repeats a run, CASES=n sets how many questions (150,000; a
+ *	million in `make property`).
  *
  * The model reads no text: it works on the tables from which the text of a
  * policy is printed, and does everything the plain way. Recursion where the
@@ -1107,7 +1108,7 @@ from_env(const char *name, unsigned long otherwise)
 static void
 the_engine_answers_as_the_model_does(void **testing)
 {
-	unsigned long cases = from_env("CASES", 1000000), done = 0;
+	unsigned long cases = from_env("CASES", 150000), done = 0;
 	unsigned long refused = 0, tables = 0, kinds[3] = {0}, i;
 	static struct table t;
 	struct question q;
@@ -1155,11 +1156,126 @@ the_engine_answers_as_the_model_does(void **testing)
 	    kinds[2]);
 }
 
+/* ---- what is said of a new policy ---- */
+
+static void
+note(void *arg, const struct pol_change *c)
+{
+	*(unsigned *)arg |= c->how;
+}
+
+/* One rule, or who is in the roles, is another. */
+static void
+change(struct table *t)
+{
+	struct table other;
+	unsigned i = t->nrules == 0 ? 0 : below(t->nrules);
+
+	switch (below(4)) {
+	case 0:
+		if (t->nrules > 0)
+			t->rule[i] = t->rule[--t->nrules];
+		break;
+	case 1:
+		make_rule(&t->rule[i]);
+		t->nrules += t->nrules == 0;
+		break;
+	case 2:
+		make_table(&other);
+		other.nrules = t->nrules;
+		memcpy(other.rule, t->rule, sizeof(other.rule));
+		/* Of models one name for each two patterns is looked at. */
+		memcpy(other.attr, t->attr, sizeof(other.attr));
+		memcpy(other.has_section, t->has_section,
+		    sizeof(other.has_section));
+		*t = other;
+		break;
+	case 3:
+		t->rule[i].lasts += 7;
+		t->separation = !t->separation;
+		break;
+	}
+}
+
+static bool
+decide_alike(const struct mg_verdict *a, const struct mg_verdict *b)
+{
+	size_t i;
+
+	if (a->kind != b->kind || a->mfa != b->mfa || a->nslots != b->nslots ||
+	    a->lasts_ms != b->lasts_ms || a->uses != b->uses ||
+	    a->approve_within_ms != b->approve_within_ms)
+		return false;
+	for (i = 0; i < a->nslots; i++)
+		if (strcmp(a->slots[i].role, b->slots[i].role) != 0 ||
+		    a->slots[i].count != b->slots[i].count)
+			return false;
+	return true;
+}
+
+/* Whatever is decided otherwise is told of, and in the right direction. */
+static void
+compare_answers(struct mg_policy *const *p, const char *old)
+{
+	struct mg_verdict v[2];
+	const char *user[1];
+	struct question q;
+	struct mg_ask ask;
+	unsigned how = 0, k;
+
+	make_question(&q);
+	q.nlive = q.granted = 0; /* a limit that is reached is no change */
+	for (k = 0; k < 2; k++) {
+		fill(p[k], &q, &ask);
+		mg_policy_decide(p[k], &ask, &v[k]);
+	}
+	user[0] = ask.user;
+	assert_true(
+	    pol_diff(p[0], p[1], &people, user, 1, ask.now_ms, note, &how));
+	if (decide_alike(&v[0], &v[1]))
+		return;
+	if (how != 0 &&
+	    (v[0].kind != MG_VERDICT_DENY || (how & POL_WIDER) != 0) &&
+	    (v[1].kind != MG_VERDICT_DENY || (how & POL_NARROWER) != 0))
+		return;
+	fprintf(stderr, "%s\n---\n%s\n", old, text); /* as long as it is */
+	print_error("then: %s %s\n", mg_why_word(v[1].why), v[1].remedy);
+	fail_msg("SEED=%llu %s %s %s: %d, then %d; told %u",
+	    (unsigned long long)seed, ask.user, ask.operation, ask.model,
+	    (int)v[0].kind, (int)v[1].kind, how);
+}
+
+static void
+what_decides_otherwise_is_told(void **testing)
+{
+	unsigned long cases = from_env("CASES", 150000) / 20, done = 0;
+	static char old[sizeof(text)];
+	static struct table t;
+	struct mg_policy *p[2];
+	unsigned i;
+
+	(void)testing;
+	while (done < cases) {
+		make_table(&t);
+		put_policy(&t);
+		memcpy(old, text, sizeof(old));
+		p[0] = try_load(text);
+		change(&t);
+		put_policy(&t);
+		p[1] = try_load(text);
+		for (i = 0; i < 20 && p[0] != NULL && p[1] != NULL; i++, done++)
+			compare_answers(p, old);
+		mg_policy_free(p[0]);
+		mg_policy_free(p[1]);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(the_engine_answers_as_the_model_does),
+	    cmocka_unit_test(what_decides_otherwise_is_told),
 	};
 
 	seed = from_env("SEED", (unsigned long)time(NULL));
