@@ -289,22 +289,23 @@ mon_models_check(struct mon *m, void (*fn)(void *arg), void *arg)
 	struct mon_check *c = m->check;
 	bool is_new = c == NULL;
 
-	if (is_new && (c = calloc(1, sizeof(*c))) == NULL)
-		mg_fatal("out of memory");
-	if (fn != NULL && c->nwaiters == WAITERS_MAX) {
+	if (fn != NULL && !is_new && c->nwaiters == WAITERS_MAX) {
 		fn(arg); /* with what is known from before */
 		return;
+	}
+	if (is_new) {
+		if ((c = calloc(1, sizeof(*c))) == NULL)
+			mg_fatal("out of memory");
+		c->m = m;
+		m->check = c;
 	}
 	if (fn != NULL) {
 		c->waiters[c->nwaiters].fn = fn;
 		c->waiters[c->nwaiters].arg = arg;
 		c->nwaiters++;
 	}
-	if (!is_new)
-		return;
-	c->m = m;
-	m->check = c;
-	check_next(c);
+	if (is_new)
+		check_next(c);
 }
 
 static void
