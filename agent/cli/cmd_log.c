@@ -255,6 +255,18 @@ take_name(const char *s, const char *what, const char **out)
 	return false;
 }
 
+static bool
+take_request(const char *s, char code[MG_CODE_STR], const char **out)
+{
+	struct mg_uuid u;
+
+	*out = mg_code_parse(s, code) == MG_ERR_OK ? code : s;
+	if (*out == code || mg_uuid_parse(s, &u) == MG_ERR_OK)
+		return true;
+	mg_cli_say("'%.100s' is not a code or UUID", s);
+	return false;
+}
+
 int
 mg_cmd_log(int argc, char **argv)
 {
@@ -272,7 +284,6 @@ mg_cmd_log(int argc, char **argv)
 	enum mg_log_format format = MG_LOG_FORMAT_TEXT;
 	const char *host = NULL;
 	bool ok = true;
-	struct mg_uuid u;
 	int c;
 
 	optind = 1;
@@ -300,14 +311,7 @@ mg_cmd_log(int argc, char **argv)
 			ok = take_name(optarg, "state", &q.outcome);
 			break;
 		case 'r':
-			q.request = optarg;
-			if (mg_code_parse(optarg, code) == MG_ERR_OK)
-				q.request = code;
-			else if (mg_uuid_parse(optarg, &u) != MG_ERR_OK) {
-				mg_cli_say(
-				    "'%.100s' is not a code or UUID", optarg);
-				ok = false;
-			}
+			ok = take_request(optarg, code, &q.request);
 			break;
 		case 'S':
 			ok = take_time(optarg, &q.since_ms);

@@ -58,6 +58,7 @@ for name in own[1:]:
 END
 }
 
+# shellcheck disable=SC1003 # backslashes are what this is about
 @test "arguments with backslashes, percent signs and nothing arrive as they are" {
 	for arg in '\' 'x\' '\\' '%n%n%s%s' '-' '--' '' '$(id)' ';id' '*' '~' "'" '"'; do
 		run as ci-deploy "modelgate run show -- $(printf %q "$arg")"
@@ -165,6 +166,7 @@ END
 	run grep -rnoE 'sa_(handler|sigaction) = [a-z]+[^;]*;|[^_a-z]signal\(SIG[A-Z]+, [a-z][^)]*\)' \
 	    "$top/agent" "$top/pam_module" --include=*.c
 	ok
+	# shellcheck disable=SC2001
 	[ "$(sed 's/.*[ :]sa_/sa_/' <<<"$output" | sort)" = "$(printf '%s\n' 'sa_handler = on_bus;' 'sa_handler = on_signal;')" ]
 }
 
