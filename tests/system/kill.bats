@@ -20,7 +20,18 @@ run-as = mlserve
 [rule long-runs]
 operation = long
 role = pipeline
+
+[operation big]
+command = /bin/echo done-big
+run-as = mlserve
+artifact = /srv/models/big
+
+[rule big-runs]
+operation = big
+role = pipeline
 END
+	# Takes a while to read, and no room.
+	root sh -c 'mkdir /srv/models/big && truncate -s 1G /srv/models/big/weights' </dev/null
 }
 teardown_file() { host_down; }
 
@@ -34,6 +45,8 @@ kill_part()
 		sb service "$1" kill
 		sb service "$1" start
 		;;
+	client) pkill_in -KILL -f '^modelgate run' || : ;;
+	mg-verify) pkill_in -KILL -x mg-verify || : ;;
 	mg-hub-conn) pkill -KILL -P "$(pid_of modelgate-hub)" || : ;;
 	mg-front) # with the workers that have a client each
 		pkill -KILL -P "$(pgrep -d, -P "$(pid_of modelgated)" -x mg-front)" || :
@@ -82,10 +95,15 @@ finish()
 	[[ $(serving) == *"$v" ]] || fail "it was not deployed"
 	soon is_state "$id" used
 	[ "$(runs_of "$(uuid "$id")")" -eq 1 ] || fail "it did not run exactly once"
+	run audit -uu "$(uuid "$id")"
+	for op in request approve grant run exit used; do
+		has "op=modelgate:$op"
+	done
+	[ "$(grep -c 'op=modelgate:run ' <<<"$output")" -eq 1 ] || fail "not one run in the audit log"
 }
 
 @test "killed while approvals are awaited: they are awaited still" {
-	for part in modelgated modelgate-hub mg-hub-conn $agent_parts; do
+	for part in modelgated modelgate-hub mg-hub-conn $agent_parts client; do
 		echo "# $part" >&2
 		v=$(other_version)
 		was=$(serving)
@@ -121,7 +139,7 @@ END
 
 @test "killed at the question for the second factor: nothing is proven, nothing granted" {
 	was=$(serving)
-	for part in modelgated mg-front mg-auth; do
+	for part in modelgated mg-front mg-auth client; do
 		echo "# $part" >&2
 		at_prompt "$(other_version)"
 		kill_part "$part"
@@ -130,7 +148,7 @@ END
 		wait $! || status=$? # not by `run`: a subshell has no children
 		# 125: refused or cut off; 130: asked again, and given up
 		case $status in
-		125 | 130) ;;
+		125 | 130 | 255) ;; # 255: the client itself was killed
 		*) fail "$part: alice saw $status: $(cat "$BATS_TEST_TMPDIR/alice")" ;;
 		esac
 		soon alive
@@ -160,7 +178,7 @@ END
 nothing_held() { root modelgate grants --all </dev/null | grep -q 'nothing is held'; }
 
 @test "killed while a command runs: it ends with what holds it, else it goes on" {
-	for part in modelgated mg-run mg-front; do
+	for part in modelgated mg-run mg-front client; do
 		echo "# $part" >&2
 		as ci-deploy "modelgate run long -- 'echo up; exec sleep 4600'" >"$BATS_TEST_TMPDIR/out" 2>&1 </dev/null 3>&- &
 		soon grep -q up "$BATS_TEST_TMPDIR/out"
@@ -185,6 +203,79 @@ nothing_held() { root modelgate grants --all </dev/null | grep -q 'nothing is he
 	done
 	ledger_is_sound
 }
+
+# The reader of the artifact stands still, so that others can be killed
+# while it reads.
+is_reading() { pgrep_in -x mg-verify; }
+filed() { ledger request | wc -l; }
+
+@test "killed while the artifact is read: nothing is filed, or it goes on" {
+	for part in mg-verify modelgated mg-front client; do
+		echo "# $part" >&2
+		n=$(filed)
+		as ci-deploy 'modelgate run big' >"$BATS_TEST_TMPDIR/out" 2>&1 </dev/null 3>&- &
+		soon is_reading
+		pkill_in -STOP -x mg-verify
+		kill_part "$part"
+		pkill_in -CONT -x mg-verify || :
+		status=0
+		wait $! || status=$?
+		[ "$status" -ne 0 ] || fail "$part: it ran"
+		soon alive
+		[ "$(grep -c done-big "$BATS_TEST_TMPDIR/out")" = 0 ] || fail "$part: it ran"
+		[ "$(filed)" -eq "$n" ] || fail "$part: a request was filed"
+		soon none '/mg-verify' || fail "$part: the reader reads on"
+	done
+	for part in modelgate-hub mg-ident mg-audit mg-run; do
+		echo "# $part" >&2
+		as ci-deploy 'modelgate run big' >"$BATS_TEST_TMPDIR/out" 2>&1 </dev/null 3>&- &
+		soon is_reading
+		pkill_in -STOP -x mg-verify
+		kill_part "$part"
+		pkill_in -CONT -x mg-verify || :
+		status=0
+		wait $! || status=$?
+		[ "$status" -eq 0 ] || fail "$part: $status: $(cat "$BATS_TEST_TMPDIR/out")"
+		grep -q done-big "$BATS_TEST_TMPDIR/out"
+	done
+	ledger_is_sound
+}
+
+# runner_of COMMAND-LINE: the mg-run that started it.
+runner_of() { ps -o ppid= -p "$(pgrep_in -f "$1")" | tr -d ' '; }
+ended_run() { ledger empty | jq -se --arg u "$1" 'map(select(.uuid == $u)) | length == 1 and (.[0].why == "revoked" or .[0].why == "restart")'; }
+
+@test "killed while a run is being ended: it is ended, once, and that is on record" {
+	for part in mg-run modelgated mg-front mg-ident mg-audit modelgate-hub; do
+		echo "# $part" >&2
+		as ci-deploy "modelgate run long -- 'setsid sleep 4600 >/dev/null 2>&1 & echo up; exec sleep 4601'" >"$BATS_TEST_TMPDIR/out" 2>&1 </dev/null 3>&- &
+		client=$!
+		soon grep -q up "$BATS_TEST_TMPDIR/out"
+		soon pgrep_in -f '^sleep 4600'
+		id=$(root modelgate grants --all --json </dev/null | jq -r '.[0].id')
+		u=$(uuid "$id")
+		# Its runner cannot say that nothing is left.
+		runner=$(runner_of '^sleep 4601')
+		kill -STOP "$runner"
+		root modelgate revoke "$id" </dev/null
+		if [ "$part" = mg-run ]; then
+			kill -KILL "$runner"
+		else
+			kill_part "$part"
+		fi
+		soon none '^sleep 460' || fail "$part: processes are left"
+		soon alive
+		soon ended_run "$u" || fail "$part: $(ledger empty | tail -n 2)"
+		is_state "$id" revoked
+		soon gone "$runner" || fail "$part: the runner is left"
+		wait "$client" || :
+		run audit -uu "$u"
+		has 'op=modelgate:revoked'
+		has 'op=modelgate:kill'
+	done
+	ledger_is_sound
+}
+gone() { ! kill -0 "$1" 2>/dev/null; }
 
 @test "promise1 a torn last line is repaired and said; a changed one refuses to start" {
 	root sh -c 'printf "{\"seq\":" >>$(ls /var/lib/modelgate/ledger/*.jsonl | tail -n 1)' </dev/null
