@@ -258,11 +258,7 @@ struct mg_policy_source {
 #define MG_POLICY_CAN_ALL ((1U << 12) - 1)
 
 /* What the agent can; `modelgate policy` checks for no more and no less. */
-#define MG_POLICY_CAN_AGENT                                                    \
-	(MG_POLICY_CAN_KEY_AGE | MG_POLICY_CAN_MFA_AGE | MG_POLICY_CAN_PAST |  \
-	    MG_POLICY_CAN_LIVE | MG_POLICY_CAN_RATE | MG_POLICY_CAN_BYTES |    \
-	    MG_POLICY_CAN_FILES | MG_POLICY_CAN_SIGNED | MG_POLICY_CAN_LOCAL | \
-	    MG_POLICY_CAN_CONFIRM | MG_POLICY_CAN_GLASS)
+#define MG_POLICY_CAN_AGENT MG_POLICY_CAN_ALL
 
 /*
  * Reads every *.ini in the folders of src (opened and checked by its rule).

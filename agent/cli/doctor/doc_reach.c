@@ -84,7 +84,7 @@ read_policy(struct doc *d, struct targets *t)
 	struct mg_policy_source src = {.policy_dir = MG_CONFDIR "/policy.d",
 	    .operations_dir = MG_CONFDIR "/operations.d",
 	    .rule = &root_only,
-	    .can = MG_POLICY_CAN_ALL};
+	    .can = MG_POLICY_CAN_AGENT};
 	static struct mg_diags ds; /* large */
 	struct mg_policy *p;
 	char text[700];

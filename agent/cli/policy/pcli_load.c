@@ -165,7 +165,7 @@ load_dir(const char *dir, const char *operations, bool ignore_tests,
 {
 	char *beside = NULL;
 	struct mg_policy_source src = {.policy_dir = dir,
-	    .can = MG_POLICY_CAN_ALL,
+	    .can = MG_POLICY_CAN_AGENT,
 	    .ignore_tests = ignore_tests,
 	    .lint = lint};
 	enum mg_err r;
