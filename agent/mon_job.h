@@ -14,6 +14,7 @@ struct mon_job {
 	struct mg_req *req;	   /* once it is filed */
 	struct mon_run *run;	   /* once it is started */
 	bool waiting;		   /* for approvals: nothing is out */
+	bool asking;		   /* mon_auth.c will come back to it */
 	unsigned tries;		   /* of the second factor */
 
 	uint32_t uid;

@@ -241,6 +241,10 @@ mon_job_free(struct mon_job *job)
 		job->client->job = NULL;
 	if (job->req != NULL && mon_req_rt(job->req)->job == job)
 		mon_req_rt(job->req)->job = NULL;
+	job->client = NULL;
+	job->req = NULL;
+	if (job->asking)
+		return; /* factor_answered() frees it */
 	mg_timer_clear(job->m->loop, &job->timer);
 	mon_proc_stop(&job->work);
 	mon_job_drop_copy(job);
@@ -944,7 +948,7 @@ factor_answered(void *arg, enum mg_why why, const char *text)
 	struct mon_job *job = arg;
 	struct mg_req *req = job->req;
 
-	job->waiting = false;
+	job->waiting = job->asking = false;
 	if (req == NULL) {
 		mon_job_free(job);
 		return;
@@ -981,6 +985,7 @@ job_factor(struct mon_job *job)
 	}
 	subject(req->operation, req->model, req->version, what, sizeof(what));
 	snprintf(about, sizeof(about), "%s on %s", what, job->m->conf.host);
+	job->asking = true;
 	mon_auth_check(job->client, job->user, job->uid, "run", about,
 	    req->uuid, factor_answered, job);
 }
@@ -1496,7 +1501,8 @@ mon_req_advance(struct mon *m, struct mg_req *req)
 	size_t n;
 
 	if (req->live.state != MG_REQ_PENDING || rt->granting ||
-	    (req->mfa && !req->live.mfa_done))
+	    (req->mfa && !req->live.mfa_done) ||
+	    (rt->job != NULL && rt->job->asking))
 		return;
 	if (!mon_req_today(m, req, &v)) {
 		mon_req_end(m, req, MG_REQ_DENIED, late_why(&v), "");

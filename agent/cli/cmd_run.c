@@ -283,10 +283,12 @@ on_progress(struct session *s, const struct mg_progress *p)
 
 /*
  * One line from the terminal. Signals stay blocked and are read from sigfd:
- * an interrupted prompt must leave the terminal as it was. False when the
- * user gave up or the agent went away.
+ * an interrupted prompt must leave the terminal as it was. The agent may end
+ * it as well: nobody waits for the answer then.
  */
-static bool
+enum answer { ANSWER_LINE, ANSWER_GIVEN_UP, ANSWER_TOO_LATE };
+
+static enum answer
 read_line(struct session *s, char *out, size_t size)
 {
 	struct signalfd_siginfo si;
@@ -298,45 +300,46 @@ read_line(struct session *s, char *out, size_t size)
 		p[0] = (struct pollfd){.fd = s->tty, .events = POLLIN};
 		p[1] = (struct pollfd){.fd = s->sigfd, .events = POLLIN};
 		p[2] = (struct pollfd){
-		    .fd = mg_chan_fd(s->ch), .events = POLLRDHUP};
+		    .fd = mg_chan_fd(s->ch), .events = POLLIN | POLLRDHUP};
 		if (poll(p, 3, -1) == -1 && errno != EINTR)
-			return false;
+			return ANSWER_GIVEN_UP;
 		if (p[2].revents != 0)
-			return false;
+			return ANSWER_TOO_LATE;
 		if (p[1].revents != 0 &&
 		    read(s->sigfd, &si, sizeof(si)) == (ssize_t)sizeof(si) &&
 		    si.ssi_signo != SIGWINCH && si.ssi_signo != SIGCONT)
-			return false;
+			return ANSWER_GIVEN_UP;
 		if (p[0].revents == 0)
 			continue;
 		if (read(s->tty, &c, 1) != 1)
-			return false;
+			return ANSWER_GIVEN_UP;
 		if (c == '\n' || c == '\r')
 			break;
 		if (n + 1 < size)
 			out[n++] = c;
 	}
 	out[n] = '\0';
-	return true;
+	return ANSWER_LINE;
 }
 
-static bool
+static enum answer
 read_answer(struct session *s, bool echo, char *out, size_t size)
 {
 	struct termios old, quiet;
-	bool changed = false, ok;
+	bool changed = false;
+	enum answer r;
 
 	if (!echo && tcgetattr(s->tty, &old) == 0) {
 		quiet = old;
 		quiet.c_lflag &= ~(tcflag_t)ECHO;
 		changed = tcsetattr(s->tty, TCSAFLUSH, &quiet) == 0;
 	}
-	ok = read_line(s, out, size);
+	r = read_line(s, out, size);
 	if (changed) {
 		(void)tcsetattr(s->tty, TCSADRAIN, &old);
 		fputs("\n", stderr);
 	}
-	return ok;
+	return r;
 }
 
 static void
@@ -344,6 +347,7 @@ on_prompt(struct session *s, const struct mg_auth_prompt *p)
 {
 	struct mg_auth_ans ans;
 	char answer[513];
+	enum answer r;
 
 	clear_line(s);
 	if (s->tty == -1) {
@@ -354,10 +358,13 @@ on_prompt(struct session *s, const struct mg_auth_prompt *p)
 	}
 	fputs(p->text, stderr);
 	fflush(stderr);
-	if (!read_answer(s, p->echo, answer, sizeof(answer))) {
+	r = read_answer(s, p->echo, answer, sizeof(answer));
+	if (r == ANSWER_GIVEN_UP) {
 		/* Hanging up is the answer: the request is withdrawn. */
 		s->status = mg_cli_failed(s->json, "cancelled", "cancelled");
 		s->over = true;
+	}
+	if (r != ANSWER_LINE) {
 		explicit_bzero(answer, sizeof(answer));
 		return;
 	}

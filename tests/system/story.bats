@@ -275,6 +275,28 @@ uuid() { root modelgate status "$1" --json </dev/null | jq -r '.[0].uuid'; }
 	is_state "$id" cancelled
 }
 
+@test "a request that goes while its code is asked for is told so, and nothing breaks" {
+	pid=$(pid_of modelgated)
+	TOP=$top V=$(other_version) expect -f - <<'END' &
+set timeout 30
+spawn -noecho $env(TOP)/scripts/sandbox ssh -tt alice modelgate run deploy receipt-ocr@$env(V)
+expect -ex "Verification code:" {} timeout { exit 99 }
+expect eof {} timeout { exit 98 }
+exit [lindex [wait] 3]
+END
+	id=$(wait_for_request)
+	as alice modelgate cancel "$id"
+	s=0
+	wait $! || s=$?
+	[ "$s" -eq 125 ]
+	is_state "$id" cancelled
+	# more questions than what was freed could hide behind
+	for i in 1 2 3; do
+		as alice modelgate status
+	done
+	[ "$(pid_of modelgated)" = "$pid" ]
+}
+
 @test "who was cut off finds the request again, and it runs once" {
 	v=$(other_version)
 	pipeline deploy "receipt-ocr@$v"
