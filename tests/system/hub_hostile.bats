@@ -47,7 +47,7 @@ hold()
 	soon ns test -e "$W/held"
 	ns rm "$W/held"
 }
-let_go() { ns pkill -n -f "^python3 - "; wait "$HELD" || :; }
+let_go() { ns pkill -n -f "python3 - "; wait "$HELD" || :; }
 
 @test "a thousand connections that say nothing cost no process and no service" {
 	before=$(rss_kib)
