@@ -322,18 +322,23 @@ read_line(struct session *s, char *out, size_t size)
 	return ANSWER_LINE;
 }
 
+/* The question comes last: what was typed in front of it is thrown away, what
+ * is typed once it can be seen must not be. */
 static enum answer
-read_answer(struct session *s, bool echo, char *out, size_t size)
+read_answer(
+    struct session *s, const struct mg_auth_prompt *p, char *out, size_t size)
 {
 	struct termios old, quiet;
 	bool changed = false;
 	enum answer r;
 
-	if (!echo && tcgetattr(s->tty, &old) == 0) {
+	if (!p->echo && tcgetattr(s->tty, &old) == 0) {
 		quiet = old;
 		quiet.c_lflag &= ~(tcflag_t)ECHO;
 		changed = tcsetattr(s->tty, TCSAFLUSH, &quiet) == 0;
 	}
+	fputs(p->text, stderr);
+	fflush(stderr);
 	r = read_line(s, out, size);
 	if (changed) {
 		(void)tcsetattr(s->tty, TCSADRAIN, &old);
@@ -356,9 +361,7 @@ on_prompt(struct session *s, const struct mg_auth_prompt *p)
 		s->over = true;
 		return;
 	}
-	fputs(p->text, stderr);
-	fflush(stderr);
-	r = read_answer(s, p->echo, answer, sizeof(answer));
+	r = read_answer(s, p, answer, sizeof(answer));
 	if (r == ANSWER_GIVEN_UP) {
 		/* Hanging up is the answer: the request is withdrawn. */
 		s->status = mg_cli_failed(s->json, "cancelled", "cancelled");
