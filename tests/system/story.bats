@@ -291,7 +291,7 @@ END
 	[ "$s" -eq 125 ]
 	is_state "$id" cancelled
 	# more questions than what was freed could hide behind
-	for i in 1 2 3; do
+	for _ in 1 2 3; do
 		as alice modelgate status
 	done
 	[ "$(pid_of modelgated)" = "$pid" ]
