@@ -55,7 +55,7 @@ example()
 	example agent/ledger/modelgate-ledger.5 1 >whole
 	run bash whole
 	ok
-	sed '5s/"bt":1/"bt":2/' ledger.jsonl >changed
+	sed '5s/"bt":/"bt":1/' ledger.jsonl >changed
 	run cmp -s changed ledger.jsonl
 	failed
 	run bash <(sed s/ledger.jsonl/changed/ whole)
