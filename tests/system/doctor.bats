@@ -159,8 +159,7 @@ mend()
 	run root modelgate doctor --record </dev/null
 	ok
 	# auditd takes its time to write
-	drifted() { [ "$(drift)" = "$before
-failed
+	drifted() { [ "$(drift)" = "${before:+$before$'\n'}failed
 success" ]; }
 	soon drifted || fail "$(drift)"
 }
