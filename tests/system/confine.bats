@@ -66,7 +66,7 @@ of() { ledger "$1" | wc -l; }
 }
 
 @test "a taken front: every message in its client's name and its own, nothing gained" {
-	skip "what plays a taken process does not keep up with the spare front worker yet"
+	skip "it fails since front workers wait in reserve, and why is not known yet"
 	pipeline deploy "receipt-ocr@$(other_version)"
 	id=$(wait_for_request)
 	grants=$(of grant) runs=$(of run)
@@ -145,7 +145,7 @@ of() { ledger "$1" | wc -l; }
 }
 
 @test "a taken judge of artifacts that says another digest: nothing runs" {
-	skip "it was refused as it should be, and the played process could not tell: to be looked at"
+	skip "it fails at present, and why is not known yet"
 	runs=$(of run)
 	pipeline deploy "receipt-ocr@$(other_version)"
 	id=$(wait_for_request)
