@@ -336,6 +336,13 @@ void mon_req_advance(struct mon *m, struct mg_req *req);
 /* Ends a request or grant: record, effect, hub, waiting clients. */
 void mon_req_end(struct mon *m, struct mg_req *req, enum mg_req_state to,
     enum mg_why why, const char *by);
+/*
+ * The same; then is called once, maybe at once, when the end is on record and
+ * what ran was told to end, or with why the record could not be written.
+ */
+void mon_req_end_then(struct mon *m, struct mg_req *req, enum mg_req_state to,
+    enum mg_why why, const char *by,
+    void (*then)(void *arg, enum mg_why failed), void *arg);
 /* Timers of everything that the ledger restored. */
 void mon_req_resume(struct mon *m);
 /*

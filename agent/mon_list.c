@@ -27,6 +27,10 @@ struct ask {
 	char id[37], user[97], model[97], version[97], operation[97];
 	char type[33], outcome[33], note[1025];
 	char person[97]; /* who asks */
+	unsigned ending; /* ends that are not on record yet */
+	unsigned ended;
+	enum mg_why end_failed;
+	const char *ended_text;
 	uint32_t uid;
 	int out; /* where a log goes */
 	struct mon_proc query;
@@ -351,6 +355,37 @@ mon_list(struct mon_client *c, const struct mg_list_req *q)
 
 /* ---- done, cancel, revoke ---- */
 
+/* One of the ends that were asked for is on record, or cannot be. */
+static void
+end_recorded(void *arg, enum mg_why failed)
+{
+	struct ask *a = arg;
+	char text[64];
+
+	if (failed != MG_WHY_NONE)
+		a->end_failed = failed;
+	if (--a->ending > 0)
+		return;
+	if (a->end_failed != MG_WHY_NONE) {
+		fail(a, a->end_failed, "", "");
+		return;
+	}
+	snprintf(text, sizeof(text), "%u revoked", a->ended);
+	finish(a, a->ended_text != NULL ? a->ended_text : text);
+}
+
+/* Ends it; text: what is said once it is on record, NULL: how many. */
+static void
+end_one(struct ask *a, struct mg_req *req, enum mg_req_state to,
+    enum mg_why why, const char *text)
+{
+	a->ending++;
+	a->ended++;
+	a->ended_text = text;
+	mon_req_end_then(a->m, req, to, why,
+	    a->person[0] != '\0' ? a->person : "root", end_recorded, a);
+}
+
 static void
 end_done(struct ask *a, struct mg_req *req)
 {
@@ -361,10 +396,8 @@ end_done(struct ask *a, struct mg_req *req)
 		    req->live.state == MG_REQ_PENDING
 			? "it waits still: modelgate cancel"
 			: "");
-	else {
-		mon_req_end(a->m, req, MG_REQ_REVOKED, MG_WHY_DONE, a->person);
-		finish(a, "given back");
-	}
+	else
+		end_one(a, req, MG_REQ_REVOKED, MG_WHY_DONE, "given back");
 }
 
 static void
@@ -377,27 +410,23 @@ end_cancel(struct ask *a, struct mg_req *req)
 		    req->live.state == MG_REQ_GRANTED
 			? "it is granted: modelgate done"
 			: "");
-	else {
-		mon_req_end(
-		    a->m, req, MG_REQ_CANCELLED, MG_WHY_CANCELLED, a->person);
-		finish(a, "cancelled");
-	}
+	else
+		end_one(
+		    a, req, MG_REQ_CANCELLED, MG_WHY_CANCELLED, "cancelled");
 }
 
 static void
-revoke_one(struct ask *a, struct mg_req *req)
+revoke_one(struct ask *a, struct mg_req *req, const char *text)
 {
-	mon_req_end(a->m, req,
+	end_one(a, req,
 	    req->live.state == MG_REQ_GRANTED ? MG_REQ_REVOKED : MG_REQ_DENIED,
-	    MG_WHY_REVOKED, a->person[0] != '\0' ? a->person : "root");
+	    MG_WHY_REVOKED, text);
 }
 
 static void
 revoke_many(struct ask *a)
 {
 	struct mg_req *req, *next;
-	char text[64];
-	unsigned n = 0;
 
 	if (!may(a, "revoke")) {
 		fail(a, MG_WHY_NOT_PERMITTED,
@@ -406,16 +435,14 @@ revoke_many(struct ask *a)
 		    "your own: modelgate done ID");
 		return;
 	}
+	a->ending = 1; /* so that none of them is the last one yet */
 	for (req = mg_state_live(a->m->state); req != NULL; req = next) {
 		next = req->next; /* an ended one is in another list */
 		if (a->end.all ||
-		    (a->user[0] != '\0' && strcmp(req->user, a->user) == 0)) {
-			revoke_one(a, req);
-			n++;
-		}
+		    (a->user[0] != '\0' && strcmp(req->user, a->user) == 0))
+			revoke_one(a, req, NULL);
 	}
-	snprintf(text, sizeof(text), "%u revoked", n);
-	finish(a, text);
+	end_recorded(a, MG_WHY_NONE);
 }
 
 static void
@@ -446,10 +473,8 @@ end(struct ask *a)
 			fail(a, MG_WHY_WRONG_STATE, "it has ended already", "");
 		else if (!is_own(a, req) && !may(a, "revoke"))
 			fail(a, MG_WHY_NOT_PERMITTED, "", "");
-		else {
-			revoke_one(a, req);
-			finish(a, "revoked");
-		}
+		else
+			revoke_one(a, req, "revoked");
 		break;
 	default:
 		fail(a, MG_WHY_BAD_REQUEST, "", "");

@@ -1307,6 +1307,8 @@ struct handle {
 	struct mon *m;
 	char uuid[MG_UUID_STR];
 	enum mg_why why;
+	void (*then)(void *arg, enum mg_why failed); /* of an end; or NULL */
+	void *then_arg;
 };
 
 static struct handle *
@@ -1653,10 +1655,15 @@ ended(void *arg, enum mg_why failed)
 	struct mon *m = h->m;
 	struct mg_req *req = mg_state_find(m->state, h->uuid);
 	enum mg_why why = h->why;
+	void (*then)(void *arg, enum mg_why failed) = h->then;
+	void *then_arg = h->then_arg;
 
 	free(h);
-	if (req == NULL)
+	if (req == NULL) {
+		if (then != NULL)
+			then(then_arg, failed);
 		return;
+	}
 	/* The effect of an end is that things stop: that does not wait for a
 	 * record that cannot be written. The record is tried again. */
 	mon_run_kill_all(m, req, why);
@@ -1673,20 +1680,36 @@ ended(void *arg, enum mg_why failed)
 	}
 	mon_hub_state(m, req);
 	tell_end(m, req, why);
+	if (then != NULL)
+		then(then_arg, failed);
 }
 
 void
 mon_req_end(struct mon *m, struct mg_req *req, enum mg_req_state to,
     enum mg_why why, const char *by)
 {
+	mon_req_end_then(m, req, to, why, by, NULL, NULL);
+}
+
+void
+mon_req_end_then(struct mon *m, struct mg_req *req, enum mg_req_state to,
+    enum mg_why why, const char *by,
+    void (*then)(void *arg, enum mg_why failed), void *arg)
+{
 	struct handle *h;
 	struct mon_txn *t;
 	struct mg_json *j;
 
-	if (!mg_req_may_go(req->live.state, to))
-		return; /* two ends in one round: the first counts */
+	if (!mg_req_may_go(req->live.state, to)) {
+		/* Two ends in one round: the first counts. */
+		if (then != NULL)
+			then(arg, MG_WHY_WRONG_STATE);
+		return;
+	}
 	h = handle_new(m, req);
 	h->why = why;
+	h->then = then;
+	h->then_arg = arg;
 	t = mon_txn_begin(m);
 	j = mon_rec_begin(t, "end");
 	mg_json_str(j, "uuid", req->uuid);

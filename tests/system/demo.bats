@@ -9,9 +9,18 @@ load lib
 setup()
 {
 	export MG_SANDBOX=t-demo
-	was=$(auditctl -s | grep -E '^(enabled|failure|pid|backlog_limit) ')
+	was=$(audit_alone)
 }
 teardown() { [ ! -e "$(base)/t-demo" ] || sb down; }
+
+# What audit is like, or nothing while a sandbox beside this one has it.
+audit_alone()
+{
+	local s
+	[ ! -e "$(base)" ] || return 0
+	s=$(auditctl -s | grep -E '^(enabled|failure|pid|backlog_limit) ')
+	[ -e "$(base)" ] || printf '%s\n' "$s"
+}
 
 base() { echo "${MG_SANDBOX_BASE:-/var/tmp/modelgate-sandbox}"; }
 
@@ -33,10 +42,9 @@ nothing_left()
 	run auditctl -l
 	hasnt t-demo
 	# With no sandbox beside it, audit is as it was found.
-	if [ ! -e "$(base)" ]; then
-		[ "$(auditctl -s | grep -E '^(enabled|failure|pid|backlog_limit) ')" = "$was" ] ||
-		    fail "audit is not as it was"
-	fi
+	now=$(audit_alone)
+	[ -z "$was" ] || [ -z "$now" ] || [ "$now" = "$was" ] ||
+	    fail "audit is not as it was: $now"
 }
 
 # Whether process $1 is this test's own shell or started by it just now.

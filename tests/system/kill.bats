@@ -277,6 +277,26 @@ ended_run() { ledger empty | jq -se --arg u "$1" 'map(select(.uuid == $u)) | len
 }
 gone() { ! kill -0 "$1" 2>/dev/null; }
 
+@test "who revokes is answered when it is on record, not before" {
+	as ci-deploy "modelgate run long -- 'echo up; exec sleep 4603'" >"$BATS_TEST_TMPDIR/out" 2>&1 </dev/null 3>&- &
+	client=$!
+	soon grep -q up "$BATS_TEST_TMPDIR/out"
+	id=$(root modelgate grants --all --json </dev/null | jq -r '.[0].id')
+	root modelgate grants </dev/null # whose writer of records is there now
+	pkill_in -STOP -x mg-audit
+	root modelgate revoke "$id" >"$BATS_TEST_TMPDIR/revoke" 2>&1 </dev/null 3>&- &
+	soon ended_in_ledger "$(uuid "$id")"
+	[ ! -s "$BATS_TEST_TMPDIR/revoke" ] || fail "$(cat "$BATS_TEST_TMPDIR/revoke")"
+	pkill_in -CONT -x mg-audit
+	wait $!
+	grep -qx revoked "$BATS_TEST_TMPDIR/revoke"
+	# Nothing is left to be recorded: what comes next cannot undo it.
+	is_state "$id" revoked
+	soon none '^sleep 4603'
+	wait "$client" || :
+}
+ended_in_ledger() { root sh -c 'cat /var/lib/modelgate/ledger/*.jsonl' </dev/null | jq -se --arg u "$1" 'any(.uuid == $u and .type == "end")' >/dev/null; }
+
 @test "promise1 a torn last line is repaired and said; a changed one refuses to start" {
 	root sh -c 'printf "{\"seq\":" >>$(ls /var/lib/modelgate/ledger/*.jsonl | tail -n 1)' </dev/null
 	kill_part modelgated
