@@ -30,7 +30,10 @@
  *	mon_policy.c	what policy is in force, and why another is not
  *	mon_verify.c	asking two judges about one signature
  *	mon_ask.c	what the policy is told
- *	mon_request.c	from the request to the grant
+ *	mon_refuse.c	refusals without a request
+ *	mon_job.c	one client, from its question to a request on record
+ *	mon_need.c	who has to agree with a request, who may
+ *	mon_request.c	a request on record, to its grant and its end
  *	mon_auth.c	second factor, enrolment
  *	mon_store.c	digests and signatures of artifacts, their copies
  *	mon_model.c	what is deployed here, and whether it still is
@@ -324,13 +327,48 @@ void mon_ask_how(struct mg_ask *ask, const struct mon_how *how);
 /* The whole question of a request; strings belong to req and m. */
 void mon_req_ask(struct mon *m, const struct mg_req *req, struct mg_ask *ask);
 
-/* ---- mon_request.c ---- */
+/* ---- mon_refuse.c ---- */
+
+/* A refusal without a request: recorded, then told to the client. */
+struct mon_refusal {
+	const char *user;
+	uint32_t uid, ses;
+	const char *tty, *origin;
+	const char *operation, *model, *version;
+	const char *rule, *text, *remedy;
+	enum mg_why why;
+};
+/* c may be NULL: then it is recorded and nobody is told. */
+void mon_refuse(
+    struct mon *m, struct mon_client *c, const struct mon_refusal *ref);
+
+/* ---- mon_job.c ---- */
 
 void mon_job_start(struct mon_client *c, const struct mg_run_req *q);
 /* Somebody with login uid uid connected. */
 void mon_job_expect(struct mon *m, uint32_t uid);
 void mon_job_client_gone(struct mon_job *job);
 void mon_job_giveup(struct mon_job *job);
+
+/* ---- mon_need.c ---- */
+
+/* need and agreed lists of a pending message; storage in s. */
+struct mon_need {
+	const char *need[48];
+	size_t nneed;
+	const char *agreed[32];
+	size_t nagreed;
+	char text[16][12 + 512];
+	char how[300]; /* in words, where need does not say all */
+};
+void mon_req_need(struct mon *m, const struct mg_req *req, struct mon_need *s);
+/* Why a decision of name, who is known, would not count; "": it would. The
+ * text lasts until the next call. */
+const char *mon_req_flaw(
+    struct mon *m, const struct mg_req *req, const char *name, bool deny);
+
+/* ---- mon_request.c ---- */
+
 /* A request can go on: its factor or a decision came in. */
 void mon_req_advance(struct mon *m, struct mg_req *req);
 /* Ends a request or grant: record, effect, hub, waiting clients. */
@@ -353,36 +391,10 @@ void mon_req_reconsider(struct mon *m);
 /* Names of those who approved, at most max; returns how many. */
 size_t mon_req_approvers(
     const struct mg_req *req, const char **out, size_t max);
-/* A refusal without a request: recorded, then told to the client. */
-struct mon_refusal {
-	const char *user;
-	uint32_t uid, ses;
-	const char *tty, *origin;
-	const char *operation, *model, *version;
-	const char *rule, *text, *remedy;
-	enum mg_why why;
-};
-/* c may be NULL: then it is recorded and nobody is told. */
-void mon_refuse(
-    struct mon *m, struct mon_client *c, const struct mon_refusal *ref);
 /* The body of the signed text; false when it cannot be rendered. */
 bool mon_req_body(struct mon *m, const struct mg_req *req, struct mg_buf *b);
 /* The two digits that the requester is shown, and nobody else; "": none. */
 void mon_req_number(const struct mon *m, const struct mg_req *req, char out[3]);
-/* need and agreed lists of a pending message; storage in s. */
-struct mon_need {
-	const char *need[48];
-	size_t nneed;
-	const char *agreed[32];
-	size_t nagreed;
-	char text[16][12 + 512];
-	char how[300]; /* in words, where need does not say all */
-};
-void mon_req_need(struct mon *m, const struct mg_req *req, struct mon_need *s);
-/* Why a decision of name, who is known, would not count; "": it would. The
- * text lasts until the next call. */
-const char *mon_req_flaw(
-    struct mon *m, const struct mg_req *req, const char *name, bool deny);
 
 #define MON_TRIERS_MAX 16 /* per request */
 

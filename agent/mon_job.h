@@ -4,7 +4,10 @@
 
 #include "mon.h"
 
-/* One client that wants something run or granted: mon_request.c, mon_run.c. */
+/*
+ * One client that wants something run or granted: mon_job.c, mon_run.c. What
+ * the files around requests need of each other, beside mon.h.
+ */
 
 #define MON_ARGV_MAX 47 /* of run_spec, less the NULL */
 
@@ -86,9 +89,44 @@ void mon_job_drop_copy(struct mon_job *job);
 /* Whether the command of req names the copy in the store. */
 bool mon_req_is_bound(struct mon *m, const struct mg_req *req);
 
-/* Today's verdict for req; false when it is a denial. */
+/* Its request is granted: runs it, or says so. */
+void mon_job_granted(struct mon_job *job);
+/* Tells a waiting client who has agreed and who is asked; note: why now. */
+void mon_job_tell_pending(struct mon_job *job, const char *note);
+
+/* ---- mon_refuse.c ---- */
+
+/* As mon_refuse() for a client with a job; frees the job. */
+void mon_job_refuse(struct mon *m, struct mon_client *c, struct mon_job *job,
+    const struct mon_refusal *ref);
+/* A name for a request whose short code is not in use; false: no entropy. */
+bool mon_req_new_uuid(struct mon *m, char uuid[MG_UUID_STR]);
+
+/* ---- mon_need.c ---- */
+
+/*
+ * Today's verdict for req; false when it is a denial. It and
+ * mon_req_quorum() are for use at once: see mon_ask_begin().
+ */
 bool mon_req_today(
     struct mon *m, const struct mg_req *req, struct mg_verdict *v);
+/* What a request that v no longer allows ends with. */
+enum mg_why mon_req_late_why(const struct mg_verdict *v);
+/* How far the approvals of req go towards v. */
+void mon_req_quorum(struct mon *m, const struct mg_req *req,
+    const struct mg_verdict *v, struct mg_quorum *q);
+
+/* ---- mon_request.c ---- */
+
+/* "deploy fraud-scorer@12" */
+void mon_req_subject(const char *operation, const char *model,
+    const char *version, char *out, size_t size);
+/* The first rule of v, "name (file:line)"; "" without one. */
+void mon_rule_text(const struct mg_verdict *v, char *out, size_t size);
+/* Whether its time is over, though nothing has said so yet. */
+bool mon_req_is_overdue(const struct mg_req *req);
+/* Sets the timer of its next deadline. */
+void mon_req_arm(struct mon *m, struct mg_req *req);
 
 /* Whether the request may still be granted or run, with what is known of
  * people now. MG_WHY_NONE: yes. */
