@@ -157,6 +157,7 @@ struct pol_source {
 	size_t bytes;
 	struct mg_diags *ds;
 	bool no_memory, is_full;
+	bool is_linted; /* also say what is not read */
 };
 
 enum mg_err pol_source_read(struct pol_source *src,
@@ -343,7 +344,8 @@ struct pol_role {
 	struct pol_members in; /* roles that include or exclude this one */
 	struct pol_ids users, groups, roles; /* that it includes; ranks */
 	bool is_approve_only;
-	bool asks_groups; /* membership depends on groups, in any way */
+	const char *approver; /* approve-only role whose members it takes in */
+	bool asks_groups;     /* membership depends on groups, in any way */
 };
 
 /* A member as it is written, while loading. */
@@ -478,6 +480,7 @@ struct pol_nets {
 
 bool pol_addr_parse(const char *s, struct pol_addr *a);
 const struct pol_nets *pol_nets_parse(struct pol_load *ld);
+bool pol_net_is_v4(const struct pol_net *net);
 /* a NULL: the session came over no network. */
 bool pol_nets_match(const struct pol_nets *nets, const struct pol_addr *a);
 
@@ -755,6 +758,8 @@ struct pol_rule {
 };
 
 void pol_rule_parse(struct pol_load *ld);
+/* Whoever may only approve is allowed nothing by the current section. */
+void pol_approver_check(struct pol_load *ld, uint32_t rank);
 /* Keeps a finished rule; pol_index_build() files it. */
 void pol_rule_add(struct pol_load *ld, const struct pol_rule *r);
 
@@ -767,6 +772,8 @@ void pol_perm_builtin(struct pol_load *ld);
 void pol_perm_declare(struct pol_load *ld);
 void pol_perm_members(struct pol_load *ld);
 void pol_perm_parse(struct pol_load *ld);
+/* Once all rules are there. */
+void pol_perm_finish(struct pol_load *ld);
 
 /* ---- pol_guard.c ---- */
 

@@ -356,9 +356,10 @@ set_defaults(struct sum *sum, const struct pol_op *op)
 		v->start_within_ms = START_WITHIN_MS;
 	if (v->lasts_ms == 0)
 		v->lasts_ms = LASTS_MS;
-	if (v->break_glass_ms == 0 || v->break_glass_ms > v->lasts_ms)
-		v->break_glass_ms =
-		    v->lasts_ms < GLASS_MS ? v->lasts_ms : GLASS_MS;
+	if (v->break_glass_ms == 0)
+		v->break_glass_ms = GLASS_MS;
+	if (v->break_glass_ms > v->lasts_ms)
+		v->break_glass_ms = v->lasts_ms;
 	if (!sum->has_uses)
 		v->uses = op->kind == POL_OP_HOST ? 0 : 1;
 }

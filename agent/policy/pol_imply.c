@@ -123,7 +123,8 @@ net_within(const struct pol_net *a, const struct pol_net *b)
 {
 	unsigned whole = b->bits / 8, rest = b->bits % 8;
 
-	if (a->bits < b->bits || memcmp(a->a.b, b->a.b, whole) != 0)
+	if (pol_net_is_v4(a) != pol_net_is_v4(b) || a->bits < b->bits ||
+	    memcmp(a->a.b, b->a.b, whole) != 0)
 		return false;
 	return rest == 0 ||
 	       ((a->a.b[whole] ^ b->a.b[whole]) >> (8 - rest)) == 0;

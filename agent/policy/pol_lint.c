@@ -496,6 +496,27 @@ user_atoms_given(const struct mg_policy *p)
 	return given;
 }
 
+/* A condition on a model that who asks need not name. */
+static void
+lint_unnamed(struct lint *l, const struct pol_rule *r)
+{
+	const char *key = r->model != NULL ? "model" : "version";
+	uint32_t i;
+
+	if (r->effect == POL_ALLOW || (r->model == NULL && r->version == NULL))
+		return;
+	for (i = 0; i < r->ops->n; i++) {
+		const struct pol_op *op = pol_op(l->p, r->ops->v[i]);
+
+		if (op->kind != POL_OP_MODEL || op->def.takes_model)
+			continue;
+		say(l, true, key, NULL,
+		    "'%s' takes no {model}: who asks for none is not concerned",
+		    op->def.name);
+		return;
+	}
+}
+
 static void
 lint_rules(struct lint *l)
 {
@@ -519,6 +540,7 @@ lint_rules(struct lint *l)
 		lint_terms(
 		    l, "user", r->user, &l->p->user_atoms, users, "user");
 		lint_time(l, r->time);
+		lint_unnamed(l, r);
 	}
 	free(models);
 	free(users);

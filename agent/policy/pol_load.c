@@ -221,6 +221,7 @@ build(struct pol_load *ld)
 	pol_each(ld, "policy", pol_guard_parse);
 	pol_each(ld, "permission", pol_perm_parse);
 	pol_each(ld, "rule", pol_rule_parse);
+	pol_perm_finish(ld);
 	pol_each(ld, "separation", pol_separation_parse);
 	pol_users_finish(ld);
 	pol_models_finish(ld);

@@ -14,6 +14,8 @@
 
 #include "pol.h"
 
+#define CLOCKS_MS 60000 /* that files may be ahead of the clock */
+
 static void
 add_labels(struct pol_facts *f)
 {
@@ -179,11 +181,14 @@ has_when(const struct pol_facts *f, uint32_t atom, bool maybe)
 	case POL_ABSENT:
 		return st->is == MG_FILE_ABSENT;
 	case POL_NEWER:
-		return st->is == MG_FILE_PRESENT && age <= t->ms;
 	case POL_OLDER:
-		return st->is == MG_FILE_PRESENT && age > t->ms;
+		break;
 	}
-	return false;
+	if (st->is != MG_FILE_PRESENT)
+		return false;
+	if (age < -CLOCKS_MS) /* a wrong clock: how old it is, nobody knows */
+		return maybe;
+	return (age <= t->ms) == (t->what == POL_NEWER);
 }
 
 static bool

@@ -7,6 +7,8 @@
  *    address, so that no rule is passed by the other spelling.
  * 2. A network is written in its one canonical form: bits beyond the prefix
  *    are a mistake whose meaning two readers would guess differently.
+ * 3. A v6 network holds no v4 address, though these stand inside ::/0 here:
+ *    who writes ::/0 speaks of v6.
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -174,11 +176,24 @@ pol_nets_parse(struct pol_load *ld)
 }
 
 static bool
+is_v4(const struct pol_addr *a)
+{
+	return memcmp(a->b, mapped, sizeof(mapped)) == 0;
+}
+
+bool
+pol_net_is_v4(const struct pol_net *net)
+{
+	return net->bits >= 96 && is_v4(&net->a);
+}
+
+static bool
 is_in(const struct pol_net *net, const struct pol_addr *a)
 {
 	unsigned whole = net->bits / 8, rest = net->bits % 8;
 
-	if (memcmp(net->a.b, a->b, whole) != 0)
+	if (pol_net_is_v4(net) != is_v4(a) || /* Rule 3 */
+	    memcmp(net->a.b, a->b, whole) != 0)
 		return false;
 	return rest == 0 ||
 	       ((net->a.b[whole] ^ a->b[whole]) >> (8 - rest)) == 0;

@@ -197,6 +197,18 @@ ops_of(struct pol_load *ld, enum pol_level level, const char *name)
 	return ids;
 }
 
+/* Levels allow; who may only approve has none. */
+static void
+check_levels(struct pol_load *ld)
+{
+	enum pol_level l;
+	uint32_t role;
+
+	for (l = POL_LEVEL_READ; l <= POL_LEVEL_MANAGE; l++)
+		if ((role = role_of(ld, l, false)) != POL_NONE)
+			pol_approver_check(ld, ld->p->role_rank[role]);
+}
+
 /* Adds an allowing rule of the section for a level. */
 static void
 add(struct pol_load *ld, struct pol_rule *r, enum pol_level level,
@@ -213,22 +225,27 @@ add(struct pol_load *ld, struct pol_rule *r, enum pol_level level,
 		pol_rule_add(ld, r);
 }
 
-/* Rule 1; once for all sections. */
-static void
-add_own_request(struct pol_load *ld)
+/* Rule 1: for whatever allows it, a [permission] or a [rule]. */
+void
+pol_perm_finish(struct pol_load *ld)
 {
 	struct pol_rule r = {.effect = POL_DENY,
 	    .name = "registry:own-request",
 	    .where = "built in",
 	    .creator = true};
+	uint32_t i, j, n = ld->p->rules.n;
 
-	if (pol_shared_get(ld, 'p', "own") != NULL)
-		return;
 	r.ops = ops_of(ld, POL_LEVEL_NONE, "registry.approve-transition");
-	if (r.ops == NULL)
+	for (i = 0; r.ops != NULL && i < n; i++) {
+		const struct pol_ids *ops = pol_rule(ld->p, i)->ops;
+
+		for (j = 0; j < ops->n && ops->v[j] != r.ops->v[0];)
+			j++;
+		if (j == ops->n)
+			continue;
+		pol_rule_add(ld, &r);
 		return;
-	pol_shared_put(ld, 'p', "own", r.ops);
-	pol_rule_add(ld, &r);
+	}
 }
 
 static const struct pol_sel *
@@ -262,6 +279,7 @@ pol_perm_parse(struct pol_load *ld)
 	}
 	if ((r.model = model_of(ld)) == NULL)
 		return;
+	check_levels(ld);
 	r.where = pol_where(ld);
 	r.section = (uint32_t)(ld->sec - pol_section(&ld->src, 0));
 	for (l = POL_LEVEL_READ; l <= POL_LEVEL_MANAGE; l++)
@@ -274,5 +292,4 @@ pol_perm_parse(struct pol_load *ld)
 	r.creator = true;
 	add(ld, &r, POL_LEVEL_READ, "own-cancel",
 	    ops_of(ld, POL_LEVEL_NONE, "registry.cancel-transition"));
-	add_own_request(ld);
 }

@@ -89,6 +89,20 @@ open_dir(
 	return fd;
 }
 
+/* "x.ini.bak", ".x.ini", "x.INI": who wrote it may believe that it counts. */
+static void
+warn_unread(struct pol_source *src, const char *dir, const char *name)
+{
+	char path[MG_DIAG_FILE_MAX];
+
+	if (strcasestr(name, ".ini") == NULL)
+		return;
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	mg_diags_add(src->ds, true, path, 0, 0, NULL,
+	    "this is not read: a policy file's name ends in '.ini' and does "
+	    "not begin with '.'");
+}
+
 static void
 list_dir(struct pol_source *src, const char *dir, int fd, bool is_operations)
 {
@@ -103,10 +117,13 @@ list_dir(struct pol_source *src, const char *dir, int fd, bool is_operations)
 		file_error(src, dir, strerror(errno));
 		return;
 	}
-	while (errno = 0, (e = readdir(d)) != NULL)
+	while (errno = 0, (e = readdir(d)) != NULL) {
+		if (!is_policy_name(e->d_name) && src->is_linted)
+			warn_unread(src, dir, e->d_name);
 		if (is_policy_name(e->d_name) &&
 		    !add_name(src, dir, e->d_name, is_operations))
 			break;
+	}
 	if (e == NULL && errno != 0)
 		file_error(src, dir, strerror(errno));
 	closedir(d);
@@ -135,8 +152,10 @@ read_file(struct pol_source *src, struct pol_file *f, int dirfd,
 		src->no_memory = true;
 	else if (r != MG_ERR_OK && why[0] == '\0')
 		snprintf(why, sizeof(why), "cannot read: %s", strerror(errno));
-	if (r != MG_ERR_OK)
+	if (r != MG_ERR_OK) {
 		file_error(src, f->path, why);
+		mg_buf_reset(&f->text);
+	}
 	if (fd != -1)
 		close(fd);
 	src->bytes += mg_buf_len(&f->text);
@@ -259,6 +278,7 @@ pol_source_read(struct pol_source *src, const struct mg_policy_source *from,
 
 	memset(src, 0, sizeof(*src));
 	src->ds = ds;
+	src->is_linted = from->lint != NULL;
 	if (rule == NULL)
 		rule = &anybody;
 	read_dir(src, from->policy_dir, rule, false);

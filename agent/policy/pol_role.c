@@ -238,8 +238,8 @@ say_cycle(struct pol_load *ld, uint32_t role)
 /* Edges from a role to those that name it, as lists by counting. */
 struct edges {
 	uint32_t *first; /* n + 1 */
-	uint32_t *to;
-	uint32_t *open; /* roles that each still waits for */
+	uint32_t *to;	 /* entries */
+	uint32_t *open;	 /* roles that each still waits for */
 	uint32_t *queue;
 };
 
@@ -265,7 +265,7 @@ edges_init(struct edges *g, const struct pol_load *ld, uint32_t n)
 
 		if (e->kind != POL_ROLE)
 			continue;
-		g->to[g->first[e->other + 1]++] = e->role;
+		g->to[g->first[e->other + 1]++] = i;
 		g->open[e->role]++;
 	}
 	return true;
@@ -280,11 +280,24 @@ edges_fini(struct edges *g)
 	free(g->queue);
 }
 
+/* Whom role takes in by e may only approve, perhaps by way of others. */
+static void
+inherit(struct pol_load *ld, uint32_t role, const struct pol_entry *e)
+{
+	const struct pol_role *from = &ld->p->role_at[role];
+
+	if (!e->m.neg && (from->is_approve_only || from->approver != NULL))
+		ld->p->role_at[e->role].approver = from->is_approve_only
+						       ? ld->p->roles.v[role].s
+						       : from->approver;
+}
+
 /* Gives every role its rank. */
 static void
 rank_roles(struct pol_load *ld)
 {
 	uint32_t n = ld->p->roles.n, done = 0, head, i, j;
+	const struct pol_entry *e;
 	struct edges g = {0};
 
 	if (!edges_init(&g, ld, n)) {
@@ -297,9 +310,12 @@ rank_roles(struct pol_load *ld)
 	for (head = 0; head < done; head++) {
 		i = g.queue[head];
 		ld->p->role_rank[i] = head;
-		for (j = g.first[i]; j < g.first[i + 1]; j++)
-			if (--g.open[g.to[j]] == 0)
-				g.queue[done++] = g.to[j];
+		for (j = g.first[i]; j < g.first[i + 1]; j++) {
+			e = entry(ld, g.to[j]);
+			inherit(ld, i, e);
+			if (--g.open[e->role] == 0)
+				g.queue[done++] = e->role;
+		}
 	}
 	for (i = 0; i < n; i++) {
 		if (g.open[i] == 0)

@@ -201,23 +201,35 @@ set_demand(struct pol_load *ld, void *obj)
 	return pol_demand_key(ld, &((struct draft *)obj)->demand);
 }
 
+void
+pol_approver_check(struct pol_load *ld, uint32_t rank)
+{
+	const struct pol_role *r = &ld->p->role_at[rank];
+
+	if (r->is_approve_only)
+		pol_err_head(ld,
+		    "role '%s' is approve-only and cannot be allowed anything",
+		    r->name);
+	else if (r->approver != NULL)
+		pol_err_head(ld,
+		    "'%s' takes in role '%s', which is approve-only and "
+		    "cannot be allowed anything",
+		    r->name, r->approver);
+}
+
 /* Whoever may only approve is named by no rule that allows. */
 static void
 check_approve_only(struct pol_load *ld, const struct pol_rule *r)
 {
 	const struct pol_sel *sel = r->role;
-	uint32_t i, n;
+	uint32_t i, j, n;
 
 	if (r->effect != POL_ALLOW || sel == NULL)
 		return;
 	for (i = 0; i < sel->nwords; i += n + 1) {
 		n = sel->w[i] & ~POL_SEL_NOT;
-		if ((sel->w[i] & POL_SEL_NOT) == 0 &&
-		    ld->p->role_at[sel->w[i + 1]].is_approve_only)
-			pol_err_head(ld,
-			    "role '%s' is approve-only and cannot be allowed "
-			    "anything",
-			    ld->p->role_at[sel->w[i + 1]].name);
+		for (j = 1; (sel->w[i] & POL_SEL_NOT) == 0 && j <= n; j++)
+			pol_approver_check(ld, sel->w[i + j]);
 	}
 }
 

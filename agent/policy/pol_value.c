@@ -176,7 +176,7 @@ pol_shared_put(struct pol_load *ld, char kind, const char *text, const void *v)
 }
 
 struct words {
-	uint32_t w[POL_ITEMS_MAX * 2 + POL_TERMS_MAX];
+	uint32_t w[POL_ITEMS_MAX * (1 + POL_TERMS_MAX)];
 	uint32_t n, npos;
 	uint64_t hash;
 };
@@ -204,12 +204,18 @@ put_item(struct pol_load *ld, const struct pol_iter *it, struct words *out,
 		amp = memchr(s, '&', left);
 		n = amp == NULL ? left : (size_t)(amp - s);
 		at = off;
-		if ((*head & ~POL_SEL_NOT) == POL_TERMS_MAX ||
-		    out->n == sizeof(out->w) / sizeof(out->w[0])) {
-			pol_err(ld, at, "too many terms");
+		if ((*head & ~POL_SEL_NOT) == POL_TERMS_MAX) {
+			pol_err(ld, at, "more than %u terms in one item",
+			    POL_TERMS_MAX);
 			return false;
 		}
 		term = trim(s, &n, &at);
+		if (n > 0 && *term == '!') {
+			pol_err(ld, at,
+			    "a '!' stands before the first term, and is about "
+			    "all of them");
+			return false;
+		}
 		id = atom(ld, term, n, at);
 		if (id == POL_NONE)
 			return false;
@@ -241,8 +247,7 @@ pol_sel_parse(struct pol_load *ld, char kind,
 	out.hash = 1;
 	pol_iter_init(&it, ld->ln->value);
 	while (pol_iter_next(ld, &it))
-		if (out.n == sizeof(out.w) / sizeof(out.w[0]) ||
-		    !put_item(ld, &it, &out, atom))
+		if (!put_item(ld, &it, &out, atom))
 			return NULL;
 	if (it.failed)
 		return NULL;

@@ -55,7 +55,7 @@ static const struct limit {
     {"items of a list", 256, RULE "role = a", ",!a", "",
 	"\n[role a]\nmembers = b\n", "more than 256 entries"},
     {"terms of an item", 8, RULE "host = ", "a:b#", " & ", "\n",
-	"too many terms"},
+	"more than 8 terms in one item"},
     {"roles", 8192, "", "[role r#]\nmembers = u\n", "", "",
 	"more than 8192 roles"},
     {"patterns of models", 256, "", "[model *a#]\ntier = low\n", "", "",

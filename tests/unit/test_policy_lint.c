@@ -308,6 +308,58 @@ commands_that_are_not_there_or_not_safe(void **state)
 	assert_int_equal(unlink(path), 0);
 }
 
+/* A denial that nobody sees: in a copy, a hidden file, another case. */
+static void
+files_that_are_not_read_are_named(void **state)
+{
+	static const char *const names[] = {
+	    "t.ini.bak", ".u.ini", "u.INI", "README"};
+	char path[4][128], file_of[MG_DIAG_FILE_MAX];
+	size_t i, j, n = 0;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		FILE *f;
+
+		snprintf(path[i], sizeof(path[i]), "%s/%s", dir, names[i]);
+		assert_non_null(f = fopen(path[i], "w"));
+		assert_int_equal(fclose(f), 0);
+	}
+	assert_true(load("[role r]\nmembers = ann\n", true));
+	for (i = 0; i < ds.n; i++) {
+		snprintf(file_of, sizeof(file_of), "%s", ds.v[i].file);
+		assert_true(ds.v[i].is_warning);
+		for (j = 0; j < 3; j++)
+			n += strcmp(file_of, path[j]) == 0;
+		assert_string_not_equal(file_of, path[3]);
+	}
+	assert_int_equal(n, 3);
+	assert_true(load("[role r]\nmembers = ann\n", false));
+	assert_int_equal(ds.n, 0);
+	for (i = 0; i < 4; i++)
+		assert_int_equal(unlink(path[i]), 0);
+}
+
+static void
+models_that_nobody_has_to_name_are_no_protection(void **state)
+{
+	(void)state;
+	assert_true(load("[operation any]\ncommand = /bin/true {args}\n"
+			 "run-as = www\n[rule a]\noperation = any\n"
+			 "[rule d]\neffect = deny\noperation = any\n"
+			 "model = fraud-*\n",
+	    true));
+	assert_int_equal(ds.n, 1);
+	assert_string_equal(finding(0),
+	    "9:9: 'any' takes no {model}: who asks for none is not concerned");
+	assert_true(load("[operation any]\ncommand = /bin/true {model}\n"
+			 "run-as = www\n[rule a]\noperation = any\n"
+			 "[rule d]\neffect = deny\noperation = any\n"
+			 "model = fraud-*\n",
+	    true));
+	assert_int_equal(ds.n, 0);
+}
+
 int
 main(void)
 {
@@ -325,6 +377,8 @@ main(void)
 	    DIR_TEST(names_that_the_machine_does_not_know),
 	    DIR_TEST(roles_that_nobody_holds_today),
 	    DIR_TEST(commands_that_are_not_there_or_not_safe),
+	    DIR_TEST(files_that_are_not_read_are_named),
+	    DIR_TEST(models_that_nobody_has_to_name_are_no_protection),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,8 +46,8 @@ chance(unsigned percent)
 #define TERMS 2
 #define ITEMS 3
 #define LABELS 4
-#define NETS 5
-#define ADDRS 6
+#define NETS 6
+#define ADDRS 7
 #define TIMES 6
 #define FILES 2
 #define VERSIONS 4
@@ -74,23 +74,27 @@ static const struct {
 	const char *text;
 	uint8_t a[4];
 	unsigned bits;
+	bool v6;
 } nets[NETS] = {
-    {"10.0.0.0/8", {10, 0, 0, 0}, 8},
-    {"10.1.0.0/16", {10, 1, 0, 0}, 16},
-    {"192.0.2.4/30", {192, 0, 2, 4}, 30},
-    {"192.0.2.9", {192, 0, 2, 9}, 32},
-    {"0.0.0.0/0", {0, 0, 0, 0}, 0},
+    {"10.0.0.0/8", {10, 0, 0, 0}, 8, false},
+    {"10.1.0.0/16", {10, 1, 0, 0}, 16, false},
+    {"192.0.2.4/30", {192, 0, 2, 4}, 30, false},
+    {"192.0.2.9", {192, 0, 2, 9}, 32, false},
+    {"0.0.0.0/0", {0, 0, 0, 0}, 0, false},
+    {"::/0", {0, 0, 0, 0}, 0, true},
 };
 static const struct {
 	const char *text;
 	uint8_t a[4];
+	bool v6;
 } addrs[ADDRS] = {
-    {"10.0.0.1", {10, 0, 0, 1}},
-    {"::ffff:10.1.9.9", {10, 1, 9, 9}},
-    {"192.0.2.7", {192, 0, 2, 7}},
-    {"192.0.2.8", {192, 0, 2, 8}},
-    {"192.0.2.9", {192, 0, 2, 9}},
-    {"", {0, 0, 0, 0}},
+    {"10.0.0.1", {10, 0, 0, 1}, false},
+    {"::ffff:10.1.9.9", {10, 1, 9, 9}, false},
+    {"192.0.2.7", {192, 0, 2, 7}, false},
+    {"192.0.2.8", {192, 0, 2, 8}, false},
+    {"192.0.2.9", {192, 0, 2, 9}, false},
+    {"2001:db8::5", {0, 0, 0, 0}, true},
+    {"", {0, 0, 0, 0}, false},
 };
 
 /* Days count from monday; seconds of the day; over midnight when from > to. */
@@ -705,6 +709,8 @@ is_from(const struct ctx *c, unsigned term)
 
 	if (addrs[c->q->addr].text[0] == '\0')
 		return PERHAPS;
+	if (nets[term].v6 != addrs[c->q->addr].v6)
+		return NO;
 	for (bit = 0; bit < nets[term].bits; bit++)
 		if (((nets[term].a[bit / 8] ^ addrs[c->q->addr].a[bit / 8]) &
 			(0x80U >> bit % 8)) != 0)

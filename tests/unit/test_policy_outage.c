@@ -102,6 +102,10 @@ of_two_rules_the_stricter_says_when_how_long_and_both_review(void **state)
 	assert_true(v.break_glass_always);
 	assert_int_equal(v.break_glass_ms, 2 * 60 * 1000);
 	mg_policy_free(p);
+	/* Never longer than any grant of these rules. */
+	p = decide(HEAD RULE GLASS "break-glass-lasts = 2h\n", "alice");
+	assert_int_equal(v.break_glass_ms, 30 * 60 * 1000);
+	mg_policy_free(p);
 }
 
 static void
