@@ -8,9 +8,10 @@ Stands where the real program stands and is started by the monitor; gives up
 root as that does, then says what it likes. Messages are made from the list
 of them, well formed, so that it is their meaning that is refused. What it
 could do is written to DIR/gained, one line each: there should be none.
-DIR/next counts the messages that were tried on the process's own channel.
+Other files there count what was tried.
 """
 import array
+import fcntl
 import os
 import pwd
 import re
@@ -35,33 +36,43 @@ def blob(b):
     return struct.pack(">I", len(b)) + b
 
 
-def frame(op, payload, ident=1):
-    return struct.pack(">IHHI", len(payload) + 8, op, 1, ident) + payload
+class Messages:
+    """What may be said, read from the list itself."""
 
+    SIZE = {"U8": 1, "U16": 2, "U32": 4, "U64": 8, "I64": 8, "BOOL": 1}
 
-def messages(path):
-    """op -> (name, from, to, payload), read from the list itself."""
-    text = re.sub(r"/\*.*?\*/", "", open(path).read(), flags=re.S)
-    text = text.replace("\\\n", " ")
-    fields = {m[1]: re.findall(r"F\(S, (\w+), (\w+), (\w+), (\w+)\)", m[0])
-              for m in re.finditer(r"#define MG_FIELDS_(\w+)\(F, S\)[^\n]*",
-                                   text)}
-    size = {"U8": 1, "U16": 2, "U32": 4, "U64": 8, "I64": 8, "BOOL": 1}
-    out = {}
-    for m in re.finditer(r"M\((\w+), (\w+), (\d+), ([\w| ]+), ([\w| ]+),",
-                         text):
+    def __init__(self, path):
+        text = re.sub(r"/\*.*?\*/", "", open(path).read(), flags=re.S)
+        text = text.replace("\\\n", " ")
+        fields = {m[1]: re.findall(r"F\(S, (\w+), (\w+), (\w+), (\w+)\)",
+                                   m[0])
+                  for m in re.finditer(
+                      r"#define MG_FIELDS_(\w+)\(F, S\)[^\n]*", text)}
+        rows = re.findall(r"M\((\w+), (\w+), (\d+),\s+([\w| ]+),\s+([\w| ]+),",
+                          text)
+        self.op = {name: int(op) for name, _, op, _, _ in rows}
+        self.name = {op: name for name, op in self.op.items()}
+        self.ops = sorted(self.name)
+        self.sender = {name: frm.split(" | ") for name, _, _, frm, _ in rows}
+        self.fields = {name: fields[struct] for name, struct, _, _, _ in rows}
+
+    def make(self, name, ident=1, **values):
+        """A frame; what is not given is something that may stand there."""
         p = b""
-        for kind, _, _, cls in fields[m[2]]:
-            if kind in size:
-                p += (1).to_bytes(size[kind], "big")
+        for kind, field, _, cls in self.fields[name]:
+            v = values.pop(field, None)
+            if kind in self.SIZE:
+                p += int(1 if v is None else v).to_bytes(self.SIZE[kind],
+                                                         "big")
             elif kind == "STR":
-                p += string(TEXT[cls])
+                p += string(TEXT[cls] if v is None else v)
             elif kind == "BYTES":
-                p += blob(b"x")
+                p += blob(b"x" if v is None else v)
             else:
-                p += struct.pack(">I", 0)
-        out[int(m[3])] = (m[1], m[4], m[5], p)
-    return out
+                v = v or []
+                p += struct.pack(">I", len(v)) + b"".join(map(string, v))
+        assert not values, (name, values)
+        return struct.pack(">IHHI", len(p) + 8, self.op[name], 1, ident) + p
 
 
 def send(s, data, fds=()):
@@ -135,41 +146,90 @@ def look_around():
         pass
 
 
-def count():
-    path = os.path.join(sys.argv[3], "next")
-    n = int(open(path).read()) if os.path.exists(path) else 0
-    with open(path, "w") as f:
+def count(what="next"):
+    """How often before; several processes count."""
+    with open(os.path.join(sys.argv[3], what), "a+") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        f.seek(0)
+        n = int(f.read() or 0)
+        f.truncate(0)
         f.write(str(n + 1))
     return n
 
 
-def front(channel, all_messages):
-    ops = sorted(all_messages)
-    while True:
-        got = receive(channel)
-        if got is None:
+def answers(s, say, name, patience):
+    """What comes back, until the end or nothing more; none may be a gain."""
+    s.settimeout(patience)
+    while (got := receive(s)) is not None:
+        if got[0] in (say.op["GRANTED"], say.op["STARTED"]):
+            gained(f"{name} was answered by {say.name[got[0]]}")
+
+
+def worker(channel, say):
+    """One client's, taken over by it: says the next message of the list in
+    its name. mallory's clients do so at the beginning, and while a question
+    of theirs is being answered; alice's when they are asked for a code."""
+    got = receive(channel)
+    if got is None or got[0] != say.op["FRONT_CONN"]:
+        return
+    client = socket.socket(fileno=got[2][0])
+    _, uid, _ = struct.unpack("3i", client.getsockopt(
+        socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    who = pwd.getpwuid(uid).pw_name
+    run = say.make("RUN_REQ", operation="deploy", model="receipt-ocr",
+                   version="1", reason="x", flags=4, for_ms=0)
+    theirs = [op for op in say.ops if "CLIENT" in say.sender[say.name[op]]]
+    if who == "alice":
+        send(channel, run)
+        channel.settimeout(5)
+        while (got := receive(channel)) is not None:
+            if got[0] == say.op["AUTH_PROMPT"]:
+                break
+        if got is None or (n := count("asked")) >= len(theirs):
             return
-        op, _, fds = got
-        if op != 40 or len(fds) != 2:
+        op = theirs[n]
+        send(channel, say.make(say.name[op], ident=2))
+        answers(channel, say, say.name[op], 0.3)
+        return
+    n = count(who)
+    if n < len(say.ops):
+        op = say.ops[n]
+    elif who == "mallory" and n < len(say.ops) + len(theirs):
+        op = theirs[n - len(say.ops)]
+        send(channel, run)
+    else:
+        return
+    send(channel, say.make(say.name[op], ident=2))
+    answers(channel, say, say.name[op], 0.3)
+
+
+def front(channel, say):
+    spoken = False
+    while (got := receive(channel)) is not None:
+        if got[0] != say.op["FRONT_WORKER"] or len(got[2]) != 1:
             continue
-        n = count()
-        worker = socket.socket(fileno=fds[1])
-        worker.settimeout(1)
-        # what no client has: its own channel to the monitor, for others
-        k = ops[n % len(ops)]
-        send(worker, frame(k, all_messages[k][3]))
-        answer = receive(worker)
-        while answer is not None and answer[0] in (21, 26, 28):
-            answer = receive(worker)
-        if answer is not None and answer[0] in (24, 25):
-            gained(f"{all_messages[k][0]} was answered by {answer[0]}")
-        worker.close()
-        os.close(fds[0])
-        if n % 2:
-            send(channel, frame(k, all_messages[k][3]))
+        theirs = socket.socket(fileno=got[2][0])
+        if os.fork() == 0:
+            channel.close()
+            worker(theirs, say)
+            os._exit(0)
+        theirs.close()
+        # in its own name, which is one word and then its end
+        if not spoken and os.path.exists(os.path.join(sys.argv[3], "speak")):
+            spoken = True
+            n = count("own")
+            if n < len(say.ops):
+                send(channel, say.make(say.name[say.ops[n]]))
 
 
-def link(channel, all_messages):
+def is_accepted(verdict):
+    """Its fourth field, after three texts."""
+    for _ in range(3):
+        verdict = verdict[4 + struct.unpack(">I", verdict[:4])[0]:]
+    return verdict[0] != 0
+
+
+def link(channel, say):
     replay = os.path.join(sys.argv[3], "replay")
     target = open(os.path.join(sys.argv[3], "uuid")).read().strip()
     sigs = [b"", b"x" * 16000, b"-----BEGIN SSH SIGNATURE-----\nU1NIU0lH\n"
@@ -177,59 +237,53 @@ def link(channel, all_messages):
     if os.path.exists(replay):
         sigs.append(open(replay, "rb").read())
     receive(channel)  # the key of the host, which a link holds
-    send(channel, frame(101, b"\1" + string("")))
+    send(channel, say.make("LINK_STATUS", up=True, text=""))
     for uuid in (target, UUID):
         for who in ("bob", "carol", "ci-deploy", "mallory", "root", "nobody"):
             for sig in sigs:
-                send(channel, frame(113, string(uuid) + string(who) +
-                                    string("approve") + string("fine") +
-                                    blob(sig)))
-        send(channel, frame(113, string(uuid) + string("bob") +
-                            string("deny") + string("") + blob(sigs[0])))
-        send(channel, frame(113, string(uuid) + string("bob") +
-                            string("granted") + string("") + blob(sigs[0])))
-        send(channel, frame(111, string(uuid) + b"\1" + string("")))
-        send(channel, frame(111, string(uuid) + b"\0" + string("gone")))
+                send(channel, say.make("HUB_DECISION", uuid=uuid,
+                                       approver=who, decision="approve",
+                                       note="fine", sig=sig))
+        for word in ("deny", "granted"):
+            send(channel, say.make("HUB_DECISION", uuid=uuid, approver="bob",
+                                   decision=word, note="", sig=sigs[0]))
+        send(channel, say.make("HUB_PUT_ANS", uuid=uuid, ok=True, text=""))
+        send(channel, say.make("HUB_PUT_ANS", uuid=uuid, ok=False,
+                               text="gone"))
     # stay for the verdicts, then say one thing that no link may say
     channel.settimeout(6)
-    while True:
-        got = receive(channel)
-        if got is None:
-            break
-        if got[0] == 114 and got[1][-8:].find(b"\1") != -1 and b"1 of" in got[1]:
+    while (got := receive(channel)) is not None:
+        if got[0] == say.op["HUB_VERDICT"] and is_accepted(got[1]):
             gained("a decision counted")
-    ops = sorted(all_messages)
-    k = ops[count() % len(ops)]
-    send(channel, frame(k, all_messages[k][3]))
+    send(channel, say.make(say.name[say.ops[count() % len(say.ops)]]))
     channel.settimeout(None)
     while receive(channel) is not None:
         pass
 
 
-def verify(channel, op):
-    receive(channel)
-    if op == 61:
-        send(channel, frame(61, b"\1" + string("ssh-ed25519") +
-                            string("SHA256:forged") + b"\1" + string("")))
+def verify(channel, say):
+    got = receive(channel)
+    if got is not None and got[0] == say.op["VERIFY_SIG_REQ"]:
+        send(channel, say.make("VERIFY_SIG_ANS", ok=True,
+                               key_type="ssh-ed25519", key_fp="SHA256:forged",
+                               hardware=True, text=""))
     else:
-        send(channel, frame(63, b"\1" + string("sha256:" + "0" * 64) +
-                            struct.pack(">QQ", 1, 1) + string("")))
+        count("digests")
+        send(channel, say.make("DIGEST_ANS", ok=True, is_unsigned=False,
+                               digest="sha256:" + "0" * 64, files=1, bytes=1,
+                               signer="", signer_fp="", text=""))
     receive(channel)
 
 
 def main():
-    all_messages = messages(sys.argv[1])
+    say = Messages(sys.argv[1])
     mode = sys.argv[2]
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     channel = socket.socket(fileno=3)
     become(USERS[mode])
     look_around()
-    if mode == "front":
-        front(channel, all_messages)
-    elif mode == "link":
-        link(channel, all_messages)
-    else:
-        verify(channel, 63 if mode == "digest" else 61)
+    {"front": front, "link": link}.get(mode, verify)(channel, say)
 
 
 main()
