@@ -998,24 +998,14 @@ struct pol_circs {
 	const struct pol_rule *rule;
 };
 
-#define POL_WAYS_MAX 64 /* for one user and operation */
-
 void pol_circs_of(const struct pol_rule *r, unsigned open, struct pol_circs *c);
 bool pol_circs_within(const struct pol_circs *a, const struct pol_circs *b);
 /*
- * The same in steps. pol_survey_begin() fills f and s->found, the rules that
- * may matter, sorted by name; pol_survey_ways() lists the different
- * circumstances of those that allow (at most POL_WAYS_MAX), the fewest
- * first; pol_survey_under() decides when exactly these hold, and says what
- * is needed when it is not denied.
+ * Fills f and s->found, the rules that may matter, sorted by name. false: out
+ * of memory.
  */
 bool pol_survey_begin(struct pol_survey *s, const struct mg_ask *ask,
     uint32_t op, unsigned open, struct pol_facts *f);
-size_t pol_survey_ways(
-    const struct pol_survey *s, unsigned open, struct pol_circs *out);
-void pol_survey_under(const struct pol_survey *s, struct pol_facts *f,
-    uint32_t op, const uint64_t *keys, size_t n, struct mg_verdict *v,
-    struct pol_words *needs);
 
 /* ---- pol_lint.c ---- */
 

@@ -184,29 +184,62 @@ pol_circs_within(const struct pol_circs *a, const struct pol_circs *b)
 	return true;
 }
 
-/* The different circumstances of allowing rules, the fewest first. */
-size_t
-pol_survey_ways(
-    const struct pol_survey *s, unsigned open, struct pol_circs *out)
+/* The circumstances of a rule that allows. */
+struct way {
+	struct pol_circs c;
+	const char *needs; /* of the row that was shown; NULL: none was */
+};
+
+static int
+by_keys(const void *a, const void *b)
+{
+	const struct way *x = a, *y = b;
+	size_t i;
+
+	if (x->c.n != y->c.n)
+		return x->c.n < y->c.n ? -1 : 1;
+	for (i = 0; i < x->c.n; i++)
+		if (x->c.key[i] != y->c.key[i])
+			return x->c.key[i] < y->c.key[i] ? -1 : 1;
+	return by_place(&x->c.rule, &y->c.rule);
+}
+
+static int
+by_number_and_place(const void *a, const void *b)
+{
+	const struct way *x = a, *y = b;
+
+	if (x->c.n != y->c.n)
+		return x->c.n < y->c.n ? -1 : 1;
+	return by_place(&x->c.rule, &y->c.rule);
+}
+
+/* All different circumstances of allowing rules, the fewest first. */
+static bool
+list_ways(const struct pol_survey *s, unsigned open, struct pol_vec *ways)
 {
 	const struct pol_rule *const *v = s->found.v;
-	struct pol_circs c;
-	size_t n = 0, i, j;
+	struct way *way;
+	uint32_t i, n = 0;
 
-	for (i = 0; i < s->found.n && n < POL_WAYS_MAX; i++) {
+	for (i = 0; i < s->found.n; i++) {
 		if (v[i]->effect != POL_ALLOW)
 			continue;
-		pol_circs_of(v[i], open, &c);
-		for (j = 0; j < n; j++)
-			if (out[j].n == c.n && pol_circs_within(&out[j], &c))
-				break;
-		if (j < n)
-			continue;
-		for (j = n++; j > 0 && out[j - 1].n > c.n; j--)
-			out[j] = out[j - 1];
-		out[j] = c;
+		if ((way = pol_vec_add(ways, sizeof(*way))) == NULL)
+			return false;
+		pol_circs_of(v[i], open, &way->c);
 	}
-	return n;
+	if (ways->n == 0)
+		return true;
+	way = ways->v;
+	qsort(way, ways->n, sizeof(*way), by_keys);
+	for (i = 0; i < ways->n; i++)
+		if (i == 0 || way[i].c.n != way[n - 1].c.n ||
+		    !pol_circs_within(&way[i].c, &way[n - 1].c))
+			way[n++] = way[i];
+	ways->n = n;
+	qsort(way, n, sizeof(*way), by_number_and_place);
+	return true;
 }
 
 /* ---- rows ---- */
@@ -302,6 +335,16 @@ say_but(
 	}
 }
 
+/* Says that there was more than fits. */
+static void
+end_text(struct pol_words *w)
+{
+	static const char more[] = "; and more: read the rules";
+
+	if (w->n + 1 == w->size)
+		memcpy(w->s + w->size - sizeof(more), more, sizeof(more));
+}
+
 static void
 fill_row(const struct pol_survey *s, const struct pol_facts *f,
     const struct pol_circs *c, struct pol_row *row)
@@ -314,50 +357,59 @@ fill_row(const struct pol_survey *s, const struct pol_facts *f,
 	row->rule = c->rule;
 	say_needs(&needs, &row->v);
 	say_hard(&needs, s, f);
+	end_text(&needs);
 	pol_say_conds(&when, s->p, c->rule, c->conds);
+	end_text(&when);
 	if (row->when[0] == ' ')
 		memmove(row->when, row->when + 1, strlen(row->when));
 	say_but(&but, s, f);
+	end_text(&but);
 }
 
 /* A row that a more general one says already. */
 static bool
-is_said(const struct pol_circs *c, char (*needs)[POL_ROW_TEXT],
-    const bool *shown, size_t i, const struct pol_row *row)
+is_said(const struct way *v, uint32_t i, const struct pol_row *row)
 {
-	size_t j;
+	uint32_t j;
 
 	for (j = 0; j < i; j++)
-		if (shown[j] && pol_circs_within(&c[j], &c[i]) &&
-		    strcmp(needs[j], row->needs) == 0)
+		if (v[j].needs != NULL && pol_circs_within(&v[j].c, &v[i].c) &&
+		    strcmp(v[j].needs, row->needs) == 0)
 			return true;
 	return false;
 }
 
-static void
+/* false: out of memory. */
+static bool
 show_rows(struct pol_survey *s, struct pol_facts *f, uint32_t op, pol_row_fn fn,
     void *arg)
 {
-	struct pol_circs c[POL_WAYS_MAX];
-	char needs[POL_WAYS_MAX][POL_ROW_TEXT];
-	bool shown[POL_WAYS_MAX] = {false};
+	struct pol_arena mem = {0};
+	struct pol_vec ways = {0};
 	struct pol_row row;
-	size_t n = pol_survey_ways(s, f->open, c), i;
+	struct way *v;
+	uint32_t i;
+	bool ok = list_ways(s, f->open, &ways);
 
 	f->assume_all = false;
-	for (i = 0; i < n; i++) {
-		f->assume = c[i].key;
-		f->nassume = c[i].n;
+	v = ways.v;
+	for (i = 0; ok && i < ways.n; i++) {
+		f->assume = v[i].c.key;
+		f->nassume = v[i].c.n;
 		pol_decide_among(f, op, s->found.v, s->found.n, &row.v);
 		if (row.v.kind == MG_VERDICT_DENY)
 			continue;
-		fill_row(s, f, &c[i], &row);
-		if (is_said(c, needs, shown, i, &row))
+		fill_row(s, f, &v[i].c, &row);
+		if (is_said(v, i, &row))
 			continue;
-		shown[i] = true;
-		memcpy(needs[i], row.needs, POL_ROW_TEXT);
-		fn(arg, &row);
+		v[i].needs = pol_strndup(&mem, row.needs, strlen(row.needs));
+		ok = v[i].needs != NULL;
+		if (ok)
+			fn(arg, &row);
 	}
+	pol_vec_fini(&ways);
+	pol_arena_fini(&mem);
+	return ok;
 }
 
 bool
@@ -368,21 +420,6 @@ pol_survey_begin(struct pol_survey *s, const struct mg_ask *ask, uint32_t op,
 	f->open = open;
 	f->is_survey = f->assume_all = true;
 	return collect_all(s, f, op);
-}
-
-void
-pol_survey_under(const struct pol_survey *s, struct pol_facts *f, uint32_t op,
-    const uint64_t *keys, size_t n, struct mg_verdict *v,
-    struct pol_words *needs)
-{
-	f->assume_all = false;
-	f->assume = keys;
-	f->nassume = n;
-	pol_decide_among(f, op, s->found.v, s->found.n, v);
-	if (v->kind == MG_VERDICT_DENY)
-		return;
-	say_needs(needs, v);
-	say_hard(needs, s, f);
 }
 
 bool
@@ -397,7 +434,5 @@ pol_survey_user(struct pol_survey *s, const struct mg_ask *ask, unsigned open,
 		return true;
 	if (!pol_survey_begin(s, ask, op, open, &f))
 		return false;
-	if (s->found.n > 0)
-		show_rows(s, &f, op, fn, arg);
-	return true;
+	return show_rows(s, &f, op, fn, arg);
 }

@@ -1276,12 +1276,78 @@ what_decides_otherwise_is_told(void **testing)
 	}
 }
 
+/* ---- who can ---- */
+
+struct told {
+	const struct mg_verdict *v;
+	bool is_there;
+};
+
+/* A way that is told of is by one of the rules that allow. */
+static void
+note_way(void *arg, const struct pol_row *row)
+{
+	struct told *told = arg;
+	size_t i;
+
+	for (i = 0; i < told->v->nrules; i++)
+		if (strcmp(told->v->rules[i].name, row->rule->name) == 0)
+			told->is_there = true;
+}
+
+static void
+ask_who(const struct mg_policy *p, struct pol_survey *s)
+{
+	unsigned open = ((1U << POL_CONDS) - 1) &
+			~(unsigned)(POL_COND_USER | POL_COND_ROLE);
+	struct mg_verdict v;
+	struct told told = {.v = &v};
+	struct question q;
+	struct mg_ask ask;
+
+	make_question(&q);
+	fill(p, &q, &ask);
+	mg_policy_decide(p, &ask, &v);
+	if (v.kind == MG_VERDICT_DENY)
+		return;
+	assert_true(pol_survey_user(s, &ask, open, note_way, &told));
+	if (!told.is_there)
+		fail_msg(
+		    "SEED=%llu %s may %s, but who-can does not say so:\n%s",
+		    (unsigned long long)seed, ask.user, ask.operation, text);
+}
+
+/* Whoever is allowed something is told of, by a rule that allows it. */
+static void
+who_can_leaves_nobody_out(void **testing)
+{
+	unsigned long cases = from_env("CASES", 150000) / 10, done = 0;
+	static struct table t;
+	struct pol_survey s;
+	struct mg_policy *p;
+	unsigned i;
+
+	(void)testing;
+	while (done < cases) {
+		make_table(&t);
+		put_policy(&t);
+		if ((p = try_load(text)) == NULL)
+			continue;
+		assert_true(pol_survey_init(&s, p));
+		for (i = 0; i < 60; i++, done++)
+			ask_who(p, &s);
+		pol_survey_fini(&s);
+		mg_policy_free(p);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(the_engine_answers_as_the_model_does),
 	    cmocka_unit_test(what_decides_otherwise_is_told),
+	    cmocka_unit_test(who_can_leaves_nobody_out),
 	};
 
 	seed = from_env("SEED", (unsigned long)time(NULL));
