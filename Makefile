@@ -73,6 +73,8 @@ LDFLAGS  ?=
 PIE      = -pie
 ALL_LDFLAGS = $(LSAN) $(LDHARD) $(PIE) $(LDFLAGS)
 
+comma := ,
+
 ifeq ($(V),1)
 Q :=
 say = @:
@@ -187,6 +189,14 @@ UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 $(UNIT): $(B)/unit/%: $(B)/o/tests/unit/%.o $(LIBHUB) $(LIBVER) $(monitor)
 	$(say) LINK $@
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka -linih -ljansson -lcrypto -lssh -lseccomp -lpam -loath -lqrencode -lm
+
+# Whose system calls fail in turn; clang's sanitizers keep their own names.
+FAULTY := openat __openat_2 open write pwrite copy_file_range fsync fdatasync \
+	syncfs ftruncate renameat unlinkat mkdirat fchmod close read pread \
+	__pread_chk fstat flock
+FAULTS := $(filter %/test_fault_ledger %/test_fault_totp %/test_fault_hub %/test_fault_copy,$(UNIT))
+$(FAULTS): $(call obj,tests/unit/fault.c)
+$(FAULTS): ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(FAULTY))
 
 # Tests of a built program start the one beside them.
 $(B)/unit/test_verify_process: | $(B)/mg-verify

@@ -7,7 +7,11 @@
  * 2. After a failed write or sync nothing is assumed about the descriptor:
  *    it is closed, and the file is cut back through a new one.
  * 3. A new segment counts from the moment its first line is durable; until
- *    then the old one goes on, and so it does when anything fails.
+ *    then the old one goes on, and so it does when anything fails. Before
+ *    it does, nothing durable is left of the new one: start-up would take
+ *    it for the end of the ledger, and what the old one got since for lost.
+ * 4. The file of leaves has them without a gap, or ends before it: where one
+ *    could not be written the later ones wait.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -85,40 +89,77 @@ mg_ledger_free(struct mg_ledger *l)
 
 /* ---- the tree ---- */
 
-static enum mg_err
-put_leaves(const struct mg_ledger *l, uint64_t from,
+/* Rule 4 */
+static void
+put_leaves(struct mg_ledger *l, uint64_t from,
     const uint8_t (*v)[MG_MERKLE_HASH], size_t n)
 {
 	off_t at = (off_t)(from * MG_MERKLE_HASH);
 	size_t len = n * MG_MERKLE_HASH;
 
-	return pwrite(l->leaves_fd, v, len, at) == (ssize_t)len ? MG_ERR_OK
-								: MG_ERR_SYS;
+	if (l->leaves == from &&
+	    pwrite(l->leaves_fd, v, len, at) == (ssize_t)len)
+		l->leaves += n;
 }
 
-enum mg_err
-mg_ledger_grow(struct mg_ledger *l, const char *p, size_t n)
+/* The leaves of whole lines; those from number *fromp on, which goes on
+ * counting, are written. With grow they are also added to the tree. */
+static void
+take_leaves(
+    struct mg_ledger *l, const char *p, size_t n, uint64_t *fromp, bool grow)
 {
 	uint8_t v[LEAVES_AT_ONCE][MG_MERKLE_HASH];
-	uint64_t from = l->tree.size;
 	const char *nl, *end = p + n;
-	enum mg_err r = MG_ERR_OK;
 	size_t k = 0;
 
-	for (; p < end; p = nl + 1) {
-		nl = memchr(p, '\n', (size_t)(end - p));
-		if (nl == NULL)
-			return MG_ERR_INTERNAL;
+	while (p < end && (nl = memchr(p, '\n', (size_t)(end - p))) != NULL) {
 		mg_sha_leaf(l->sha, p, (size_t)(nl - p), v[k]);
-		mg_merkle_add(&l->tree, l->sha, v[k]);
-		if (++k < LEAVES_AT_ONCE && nl + 1 < end)
+		if (grow)
+			mg_merkle_add(&l->tree, l->sha, v[k]);
+		p = nl + 1;
+		if (++k < LEAVES_AT_ONCE && p < end)
 			continue;
-		if (put_leaves(l, from, (const uint8_t(*)[MG_MERKLE_HASH])v,
-			k) != MG_ERR_OK)
-			r = MG_ERR_SYS;
-		from += k;
+		put_leaves(l, *fromp, (const uint8_t(*)[MG_MERKLE_HASH])v, k);
+		*fromp += k;
 		k = 0;
 	}
+}
+
+void
+mg_ledger_grow(struct mg_ledger *l, const char *p, size_t n)
+{
+	uint64_t from = l->tree.size;
+
+	take_leaves(l, p, n, &from, true);
+}
+
+/* The leaves that are missing, from the lines of this segment. */
+static enum mg_err
+mend_leaves(struct mg_ledger *l)
+{
+	uint64_t from = l->first - 1;
+	struct mg_buf b;
+	enum mg_err r;
+	int fd;
+
+	if (l->leaves == l->tree.size)
+		return MG_ERR_OK;
+	if (l->leaves < from || l->dead)
+		return MG_ERR_STATE;
+	mg_buf_init(&b, (size_t)l->size);
+	r = mg_ledger_open_file(l->dirfd, l->name, &fd);
+	if (r == MG_ERR_OK) {
+		r = mg_file_read(fd, &b);
+		close(fd);
+	}
+	if (r == MG_ERR_OK) {
+		l->leaves = from;
+		take_leaves(l, (const char *)mg_buf_ptr(&b), mg_buf_len(&b),
+		    &from, false);
+		if (l->leaves != l->tree.size)
+			r = MG_ERR_SYS;
+	}
+	mg_buf_fini(&b);
 	return r;
 }
 
@@ -135,16 +176,17 @@ mg_ledger_root(const struct mg_ledger *l, uint8_t out[MG_MERKLE_HASH])
 }
 
 enum mg_err
-mg_ledger_leaves(const struct mg_ledger *l, uint64_t from,
+mg_ledger_leaves(struct mg_ledger *l, uint64_t from,
     uint8_t (*out)[MG_MERKLE_HASH], size_t max, size_t *np)
 {
 	uint64_t left = from < l->tree.size ? l->tree.size - from : 0;
 	size_t want = left < max ? (size_t)left : max;
 	size_t len = want * MG_MERKLE_HASH;
+	enum mg_err r;
 
 	*np = 0;
-	if (l->leaves_short)
-		return MG_ERR_STATE;
+	if ((r = mend_leaves(l)) != MG_ERR_OK)
+		return r;
 	if (pread(l->leaves_fd, out, len, (off_t)(from * MG_MERKLE_HASH)) !=
 	    (ssize_t)len)
 		return MG_ERR_SYS;
@@ -164,11 +206,14 @@ mg_ledger_add_note(const struct mg_ledger *l, const char *text, size_t n)
 	if (r != MG_ERR_OK)
 		return r;
 	r = MG_ERR_SYS;
-	if (fstat(fd, &st) == 0 && mg_file_write(fd, text, n) == MG_ERR_OK &&
-	    mg_file_write(fd, "\n", 1) == MG_ERR_OK && fdatasync(fd) == 0)
-		r = MG_ERR_OK;
-	else if (ftruncate(fd, st.st_size) != 0)
-		r = MG_ERR_SYS;
+	if (fstat(fd, &st) == 0) {
+		if (mg_file_write(fd, text, n) == MG_ERR_OK &&
+		    mg_file_write(fd, "\n", 1) == MG_ERR_OK &&
+		    fdatasync(fd) == 0)
+			r = MG_ERR_OK;
+		else
+			(void)!ftruncate(fd, st.st_size);
+	}
 	close(fd);
 	return r;
 }
@@ -260,6 +305,19 @@ forget_batch(struct mg_ledger *l)
 	memcpy(l->prev, l->synced_prev, sizeof(l->prev));
 }
 
+/* Removes the segment that was given up, for good (Rule 3). */
+static enum mg_err
+drop_unbegun(struct mg_ledger *l)
+{
+	if (l->unbegun[0] == '\0')
+		return MG_ERR_OK;
+	if ((unlinkat(l->dirfd, l->unbegun, 0) != 0 && errno != ENOENT) ||
+	    fsync(l->dirfd) != 0)
+		return MG_ERR_SYS;
+	l->unbegun[0] = '\0';
+	return MG_ERR_OK;
+}
+
 /* A new descriptor on the file as it was after the last sync. */
 static enum mg_err
 cut_back(struct mg_ledger *l)
@@ -268,7 +326,10 @@ cut_back(struct mg_ledger *l)
 
 	if (l->fd != -1)
 		close(l->fd); /* Rule 2 */
+	l->fd = -1;
 	l->dead = true;
+	if ((r = drop_unbegun(l)) != MG_ERR_OK)
+		return r;
 	r = mg_ledger_open_at(l->dirfd, l->name, O_RDWR | O_APPEND, &l->fd);
 	if (r != MG_ERR_OK)
 		return r;
@@ -294,8 +355,7 @@ mg_ledger_sync(struct mg_ledger *l)
 	    fdatasync(l->fd) == 0) { /* Rule 1 */
 		/* The lines are there whether or not the file of their
 		 * leaves can be written: that is made anew from them. */
-		(void)!mg_ledger_grow(
-		    l, (const char *)mg_buf_ptr(&l->batch), n);
+		mg_ledger_grow(l, (const char *)mg_buf_ptr(&l->batch), n);
 		l->size += (off_t)n;
 		l->synced = l->seq;
 		memcpy(l->synced_prev, l->prev, sizeof(l->prev));
@@ -421,45 +481,64 @@ drop_snapshots(const struct mg_ledger *l)
 	free(v);
 }
 
+/* The file of the new segment, with its first line. */
+static enum mg_err
+begin_segment(struct mg_ledger *l, const char *name, const char *snapshot)
+{
+	enum mg_err r;
+
+	r = mg_ledger_open_at(
+	    l->dirfd, name, O_RDWR | O_APPEND | O_CREAT | O_EXCL, &l->fd);
+	if (r != MG_ERR_OK)
+		return r;
+	snprintf(l->name, sizeof(l->name), "%s", name);
+	l->first = l->seq + 1;
+	l->size = 0;
+	l->began_ms = mg_time_wall_ms();
+	if ((r = put_first_line(l, snapshot)) == MG_ERR_OK)
+		r = mg_ledger_sync(l);
+	if (r == MG_ERR_OK && fsync(l->dirfd) != 0)
+		r = MG_ERR_SYS;
+	return r;
+}
+
 enum mg_err
 mg_ledger_rotate(struct mg_ledger *l, const void *state, size_t n)
 {
 	char hex[MG_LEDGER_HASH_HEX], name[MG_LEDGER_NAME];
 	struct mg_ledger old = *l;
 	enum mg_err r;
+	int saved;
 
-	if (l->dead || mg_buf_len(&l->batch) > 0)
+	/* One without a line has the name that the new one would get. */
+	if (l->dead || mg_buf_len(&l->batch) > 0 || l->synced < l->first)
 		return MG_ERR_STATE;
+	/* Of older lines than the new segment's nothing is read again. */
+	if ((r = mend_leaves(l)) != MG_ERR_OK)
+		return r;
+	old.leaves = l->leaves;
 	if (fdatasync(l->leaves_fd) != 0)
 		return MG_ERR_SYS;
 	if ((r = write_snapshot(l, state, n, hex)) != MG_ERR_OK)
 		return r;
 	mg_ledger_name(l->seq + 1, ".jsonl", name);
-	r = mg_ledger_open_at(
-	    l->dirfd, name, O_RDWR | O_APPEND | O_CREAT | O_EXCL, &l->fd);
-	if (r != MG_ERR_OK) {
-		l->fd = old.fd;
-		return r;
-	}
-	memcpy(l->name, name, sizeof(name));
-	l->first = l->seq + 1;
-	l->size = 0;
-	l->began_ms = mg_time_wall_ms();
-	if ((r = put_first_line(l, hex)) == MG_ERR_OK)
-		r = mg_ledger_sync(l);
-	if (r == MG_ERR_OK && fsync(l->dirfd) != 0)
-		r = MG_ERR_SYS;
+	l->fd = -1;
+	r = begin_segment(l, name, hex);
 	if (r == MG_ERR_OK) {
 		close(old.fd);
 		drop_snapshots(l);
 		return MG_ERR_OK;
 	}
 	/* Rule 3: as if nothing had been begun. */
+	saved = errno;
 	if (l->fd != -1)
 		close(l->fd);
-	(void)unlinkat(l->dirfd, name, 0);
 	mg_buf_reset(&l->batch);
 	old.batch = l->batch;
 	*l = old;
+	memcpy(l->unbegun, name, sizeof(name));
+	if (drop_unbegun(l) != MG_ERR_OK)
+		(void)cut_back(l);
+	errno = saved;
 	return r;
 }

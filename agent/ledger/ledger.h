@@ -121,16 +121,19 @@ bool mg_ledger_is_full(const struct mg_ledger *l, int64_t wall_ms);
 
 /*
  * Begins a new segment; state (n bytes) is what a later _open() restores.
- * The batch must be empty. On failure the old segment goes on.
+ * The batch must be empty. On failure the old segment goes on; when the
+ * beginning of the new one cannot be removed for good, the ledger is dead
+ * until _revive() could.
  */
 enum mg_err mg_ledger_rotate(
     struct mg_ledger *l, const void *state, size_t n) MG_MUST_CHECK;
 
 /*
  * Leaf hashes from index on, at most max of them; how many in *np.
- * MG_ERR_STATE: their file was damaged (modelgate verify --repair).
+ * MG_ERR_STATE: their file was damaged (modelgate verify --repair). What
+ * could not be written when the lines were is written now.
  */
-enum mg_err mg_ledger_leaves(const struct mg_ledger *l, uint64_t from,
+enum mg_err mg_ledger_leaves(struct mg_ledger *l, uint64_t from,
     uint8_t (*out)[MG_MERKLE_HASH], size_t max, size_t *np) MG_MUST_CHECK;
 
 /* Appends a note to the checkpoints, and makes it durable. */

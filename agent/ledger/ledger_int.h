@@ -29,8 +29,11 @@ struct mg_ledger {
 	struct mg_sha *sha;
 	struct mg_buf batch;
 	size_t line_start;
+	uint64_t leaves; /* that the file of leaves has, from the first on */
 	bool dead;
-	bool leaves_short; /* the file of leaves lacks some */
+	/* A segment that was begun and given up, but may still be found
+	 * after a crash; "": there is none. */
+	char unbegun[MG_LEDGER_NAME];
 };
 
 /* Of a segment or snapshot; suffix ".jsonl", ".snapshot", ... */
@@ -48,8 +51,11 @@ enum mg_err mg_ledger_load(struct mg_ledger *l, mg_ledger_fn fn,
     mg_ledger_fn restore, void *arg,
     struct mg_ledger_report *rep) MG_MUST_CHECK;
 
-/* Takes the leaves of whole lines at p into the tree and the file. */
-enum mg_err mg_ledger_grow(
-    struct mg_ledger *l, const char *p, size_t n) MG_MUST_CHECK;
+/*
+ * Takes the leaves of whole lines at p into the tree and the file. When the
+ * file cannot be written it stays behind the tree: mg_ledger_leaves() and
+ * mg_ledger_rotate() make good for it.
+ */
+void mg_ledger_grow(struct mg_ledger *l, const char *p, size_t n);
 
 #endif

@@ -123,9 +123,7 @@ take_lines(struct reader *rd, struct mg_buf *b)
 		p = nl + 1;
 	}
 	nl = (const char *)mg_buf_ptr(b);
-	if (p > nl &&
-	    (r = mg_ledger_grow(rd->l, nl, (size_t)(p - nl))) != MG_ERR_OK)
-		return r;
+	mg_ledger_grow(rd->l, nl, (size_t)(p - nl));
 	mg_buf_consume(b, (size_t)(p - nl));
 	if (mg_buf_len(b) > MG_REC_LINE_MAX) {
 		rd->rep->line++;
@@ -368,10 +366,14 @@ try_snapshot(struct reader *rd, const struct mg_ledger_file *f)
 	mg_ledger_name(f->first, ".snapshot", rd->rep->file);
 	r = restore_lines(
 	    rd, (const char *)mg_buf_ptr(&b), mg_buf_len(&b), f->first);
-	if (r == MG_ERR_OK &&
-	    (fstat(rd->l->leaves_fd, &st) != 0 ||
-		st.st_size / MG_MERKLE_HASH < (off_t)rd->l->tree.size))
-		rd->l->leaves_short = rd->rep->leaves_short = true;
+	if (r == MG_ERR_OK && fstat(rd->l->leaves_fd, &st) != 0)
+		r = MG_ERR_SYS;
+	if (r == MG_ERR_OK) {
+		rd->l->leaves = (uint64_t)st.st_size / MG_MERKLE_HASH;
+		rd->rep->leaves_short = rd->l->leaves < rd->l->tree.size;
+		if (rd->l->leaves > rd->l->tree.size)
+			rd->l->leaves = rd->l->tree.size;
+	}
 	if (r == MG_ERR_FORMAT || r == MG_ERR_STATE)
 		r = broken(rd, "snapshot cannot be restored by this version");
 out:

@@ -442,7 +442,7 @@ root_by_hand(uint8_t out[MG_MERKLE_HASH])
 }
 
 static void
-check_tree(const struct mg_ledger *l)
+check_tree(struct mg_ledger *l)
 {
 	uint8_t root[MG_MERKLE_HASH], hand[MG_MERKLE_HASH];
 	uint8_t leaves[64][MG_MERKLE_HASH];
