@@ -425,8 +425,7 @@ typedef void (*mon_auth_fn)(void *arg, enum mg_why why, const char *text);
 
 /*
  * Asks c's person for the second factor of user. Limits over all channels
- * apply and every try is recorded (with uuid, when not NULL) before fn
- * hears of it.
+ * apply and every try is recorded, with uuid, before fn hears of it.
  */
 void mon_auth_check(struct mon_client *c, const char *user, uint32_t uid,
     const char *service, const char *about, const char *uuid, mon_auth_fn fn,

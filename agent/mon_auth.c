@@ -135,8 +135,7 @@ record_try(struct mon_auth *a, bool ok, bool counts, bool replay)
 	locks = !ok && counts && (f == NULL ? 0 : f->fails) + 1 >= MG_MFA_TRIES;
 	t = mon_txn_begin(a->m);
 	j = mon_rec_begin(t, "mfa");
-	if (a->uuid[0] != '\0')
-		mg_json_str(j, "uuid", a->uuid);
+	mg_json_str(j, "uuid", a->uuid);
 	mg_json_str(j, "user", a->user);
 	mg_json_int(j, "uid", a->uid);
 	mg_json_int(j, "ses", a->ses);
@@ -371,8 +370,7 @@ mon_auth_check(struct mon_client *c, const char *user, uint32_t uid,
 	snprintf(a->by, sizeof(a->by), "%s", user);
 	snprintf(a->service, sizeof(a->service), "%s", service);
 	snprintf(a->about, sizeof(a->about), "%s", about);
-	if (uuid != NULL)
-		snprintf(a->uuid, sizeof(a->uuid), "%s", uuid);
+	snprintf(a->uuid, sizeof(a->uuid), "%s", uuid);
 	a->uid = uid;
 	a->fn = fn;
 	a->arg = arg;

@@ -49,7 +49,7 @@ struct pam {
 	char person[97];
 	uint32_t uid;
 	bool factor_tried;
-	char uuid[MG_UUID_STR]; /* of the grant that allows it; or "" */
+	char uuid[MG_UUID_STR]; /* of the grant, else its own; "": none yet */
 	char text[512];
 };
 
@@ -246,19 +246,29 @@ access_recorded(void *arg, enum mg_why why)
 		refuse(p, why, "", "", "");
 }
 
+/* What is on record of this question: a try of the factor, then the access. */
+static bool
+has_uuid(struct pam *p)
+{
+	struct mg_uuid u;
+
+	if (p->uuid[0] == '\0') {
+		if (mg_uuid_new(&u) != MG_ERR_OK)
+			return false;
+		mg_uuid_format(&u, p->uuid);
+	}
+	return true;
+}
+
 static void
 record_access(struct pam *p, const char *rule)
 {
-	struct mg_uuid u;
 	struct mon_txn *t;
 	struct mg_json *j;
 
-	if (p->uuid[0] == '\0') {
-		if (mg_uuid_new(&u) != MG_ERR_OK) {
-			refuse(p, MG_WHY_INTERNAL, "", "", "");
-			return;
-		}
-		mg_uuid_format(&u, p->uuid);
+	if (!has_uuid(p)) {
+		refuse(p, MG_WHY_INTERNAL, "", "", "");
+		return;
 	}
 	t = mon_txn_begin(p->m);
 	j = mon_rec_begin(t, "access");
@@ -300,10 +310,14 @@ ask_factor(struct pam *p, mon_auth_fn fn)
 	char about[300];
 
 	p->factor_tried = true;
+	if (!has_uuid(p)) {
+		fn(p, MG_WHY_INTERNAL, "");
+		return;
+	}
 	snprintf(
 	    about, sizeof(about), "%s on %s", p->operation, p->m->conf.host);
 	mon_auth_check(
-	    client_of(p), p->person, p->uid, p->service, about, NULL, fn, p);
+	    client_of(p), p->person, p->uid, p->service, about, p->uuid, fn, p);
 }
 
 static void

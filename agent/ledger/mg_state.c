@@ -631,7 +631,8 @@ apply_mfa(struct apply_ctx *c)
 		if (f->fails >= MG_MFA_TRIES)
 			f->locked_until_bt = c->bt + lock_ms(f->fails);
 	}
-	if (!ok || !mg_rec_has(c->rec, "uuid"))
+	/* A login's factor has the uuid of the access, not of a request. */
+	if (!ok || mg_state_find(c->st, mg_rec_str(c->rec, "uuid", "")) == NULL)
 		return MG_ERR_OK;
 	if ((r = subject(c, &req)) != MG_ERR_OK)
 		return r;

@@ -583,6 +583,12 @@ a_second_factor_is_of_its_session_and_boot(void **state)
 	passed(5);
 	assert_int_equal(mg_state_passed_bt(st, "alice", 5), bt);
 	assert_int_equal(mg_state_passed_bt(st, "alice", 6), 0);
+	/* A login's has the uuid of its access, which is no request. */
+	assert_int_equal(apply("\"type\":\"mfa\",\"uuid\":"
+			       "\"00000000-0000-4000-8000-00000000abcd\","
+			       "\"user\":\"alice\",\"ok\":true,\"ses\":6"),
+	    MG_ERR_OK);
+	assert_int_equal(mg_state_passed_bt(st, "alice", 6), bt);
 	assert_int_equal(mg_state_passed_bt(st, "bob", 5), 0);
 	mg_state_commit(st);
 	bt += 10;
