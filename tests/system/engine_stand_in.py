@@ -5,11 +5,15 @@ Stands in for a serving engine, which Debian does not have: it is not one.
 
     engine_stand_in.py triton REPOSITORY [KEY]
     engine_stand_in.py ollama
+    engine_stand_in.py tfserving MODELS.CONFIG
+    engine_stand_in.py openai PORT PATH NAME...
 
 Speaks as much of the engine's documented HTTP interface as the helpers in
 scripts/ops use, and behaves as the documentation says: Triton's model
 repository extension in explicit mode, with --http-restricted-api; Ollama's
-blobs, create, copy, delete and tags. Prints its port, then every request.
+blobs, create, copy, delete and tags; TensorFlow Serving's model status, with
+a list of models that is read again when it has changed; what vLLM and
+llama-server have in common. Prints its port, then every request.
 """
 import hashlib
 import json
@@ -23,6 +27,7 @@ REPOSITORY = sys.argv[2] if len(sys.argv) > 2 else ""
 KEY = sys.argv[3] if len(sys.argv) > 3 else None
 ready = {"other": "1"}  # Triton: model -> version
 blobs, models = {}, {}  # Ollama
+read_at, states, labels = None, {}, {}  # TensorFlow Serving
 
 
 def triton_load(name):
@@ -33,6 +38,46 @@ def triton_load(name):
     if not os.path.exists(os.path.join(home, pinned, "model.onnx")):
         return None
     return pinned
+
+
+def tf_config(text):
+    """The models of a model_config_list: name -> (folder, versions, labels)."""
+    found = {}
+    for block in re.split(r"\bconfig \{", text)[1:]:
+        name = re.search(r"name: *[\"']([^\"']+)", block)[1]
+        found[name] = (
+            re.search(r"base_path: *[\"']([^\"']+)", block)[1],
+            re.findall(r"versions: *(\d+)", block),
+            dict(re.findall(r"key: *\"(\w+)\" value: *(\d+)", block)))
+    return found
+
+
+def tf_read():
+    """Reads the list again when it has changed."""
+    global read_at
+    now = os.stat(REPOSITORY).st_mtime_ns
+    if now == read_at:
+        return
+    read_at = now
+    with open(REPOSITORY, encoding="ascii") as f:
+        want = tf_config(f.read())
+    for name, (_, _, to) in want.items():
+        for label, version in to.items():
+            if states.get((name, version)) != "AVAILABLE":
+                print("rejected", name, label, version, flush=True)
+                return
+    for name, version in list(states):
+        if name not in want or version not in want[name][1]:
+            if states[name, version] == "AVAILABLE":
+                print("unloaded", name, version, flush=True)
+            states[name, version] = "END"
+    labels.clear()
+    for name, (folder, versions, to) in want.items():
+        labels[name] = to
+        for version in versions:
+            if states.get((name, version)) != "AVAILABLE":
+                there = os.path.exists(os.path.join(folder, version, "saved_model.pb"))
+                states[name, version] = "LOADING" if there else "FAILED"
 
 
 class Engine(BaseHTTPRequestHandler):
@@ -63,6 +108,8 @@ class Engine(BaseHTTPRequestHandler):
         if m[2] == "unload":
             ready.pop(m[1], None)
             return self.reply(200)
+        if os.path.exists(os.path.join(REPOSITORY, "die")):
+            os._exit(1)
         try:
             version = triton_load(m[1])
         except (OSError, AttributeError):
@@ -100,6 +147,31 @@ class Engine(BaseHTTPRequestHandler):
             return self.reply(200 if models.pop(q["model"], None) else 404)
         return self.reply(404)
 
+    def tfserving(self, _):
+        tf_read()
+        m = re.fullmatch(r"/v1/models/([^/:]+)(?:/(versions|labels)/(\w+))?", self.path)
+        if not m:
+            return self.reply(404, {"error": "Malformed request"})
+        name, version = m[1], m[3]
+        if m[2] == "labels":
+            version = labels.get(name, {}).get(m[3])
+        got = [{"version": v, "state": "END" if s == "FAILED" else s, "status": {
+            "error_code": "UNKNOWN" if s == "FAILED" else "OK",
+            "error_message": "no saved_model.pb\x1b[31m" if s == "FAILED" else ""}}
+               for (n, v), s in states.items() if n == name and (v == version or not m[2])]
+        # What loads is loaded the next time.
+        for key, state in states.items():
+            if state == "LOADING":
+                states[key] = "AVAILABLE"
+        if not got:
+            return self.reply(404, {"error": "Could not find any versions of model " + name})
+        return self.reply(200, {"model_version_status": got})
+
+    def openai(self, _):
+        if self.path == "/health":
+            return self.reply(200)
+        return self.reply(200, {"data": [{"id": n} for n in sys.argv[4:]]})
+
     def answer(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         print(self.command, self.path, flush=True)
@@ -107,11 +179,17 @@ class Engine(BaseHTTPRequestHandler):
             # An index request has a body, which says that it wants the ready.
             self.triton(b"" if self.path == "/v2/repository/index" else body)
         else:
-            self.ollama(body)
+            getattr(self, HOW)(body)
 
     do_GET = do_POST = do_DELETE = answer
 
 
-server = HTTPServer(("127.0.0.1", 0), Engine)
+port = 0
+if HOW == "openai":
+    port = int(sys.argv[2])
+    model = sys.argv[3] if os.path.isfile(sys.argv[3]) else sys.argv[3] + "/config.json"
+    if not os.path.getsize(model):
+        sys.exit("not a model: " + model)
+server = HTTPServer(("127.0.0.1", port), Engine)
 print(server.server_port, flush=True)
 server.serve_forever()

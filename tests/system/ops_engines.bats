@@ -1,10 +1,10 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: ISC
 #
-# ops/triton and ops/ollama. Neither engine is in Debian: what they talk to
-# here is engine_stand_in.py, written after the engines' documentation, and
-# not the engines themselves.
-# shellcheck disable=SC2154
+# ops/triton, ops/ollama and ops/tfserving. None of the engines is in Debian:
+# what they talk to here is engine_stand_in.py, written after the engines'
+# documentation, and not the engines themselves.
+# shellcheck disable=SC2154,SC2030,SC2031
 
 bats_require_minimum_version 1.5.0
 load lib
@@ -12,10 +12,11 @@ load lib
 setup()
 {
 	cd "$BATS_TEST_TMPDIR"
-	mkdir -p store/1 store/2 store/bad repository
+	mkdir -p store/1 store/2 store/bad repository tf
 	for v in 1 2; do
 		echo "model $v" >store/$v/model.onnx
 		echo "gguf $v" >store/$v/weights.gguf
+		echo "tf $v" >store/$v/saved_model.pb
 	done
 	printf 'Triton-Key: x\nkey: sesame\n' >secret
 }
@@ -31,6 +32,7 @@ engine()
 }
 triton() { "$top/scripts/ops/triton" -u "$url" -r "$PWD/repository" -k "$PWD/secret" "$@"; }
 ollama() { "$top/scripts/ops/ollama" -u "$url" "$@"; }
+tfserving() { "$top/scripts/ops/tfserving" -u "$url" -r "$PWD/tf" -w 5 "$@"; }
 said() { grep -c "$1" said; }
 
 @test "triton: deploy pins the version and waits until it is ready" {
@@ -128,6 +130,186 @@ said() { grep -c "$1" said; }
 	[ ! -e repository/m/config.pbtxt ]
 	run curl -sf "$url/v2/models/m/versions/1/ready"
 	failed
+}
+
+@test "triton: promote serves the version as MODEL.stable, beside what comes after" {
+	engine triton "$PWD/repository" sesame
+	run triton promote m 1 "$PWD/store/1"
+	failed
+	has 'not served; deploy it first'
+	triton deploy m 1 "$PWD/store/1"
+	run triton promote m 1 "$PWD/store/2"
+	failed
+	has 'other bytes'
+	run triton promote m 1 "$PWD/store/1"
+	ok
+	[ "$output" = 'm.stable: serves 1 now' ]
+	triton deploy m 2 "$PWD/store/2"
+	curl -sf "$url/v2/models/m.stable/versions/1/ready"
+	curl -sf "$url/v2/models/m/versions/2/ready"
+	run triton deploy m.stable 1 "$PWD/store/1"
+	failed
+	has 'name of what was promoted'
+	# Its name stands in the file: under another it would not come up.
+	echo 'name: "m"' >store/2/config.pbtxt
+	triton deploy m 2 "$PWD/store/2"
+	run triton promote m 2 "$PWD/store/2"
+	failed
+	has 'without a name it can be promoted'
+	curl -sf "$url/v2/models/m.stable/versions/1/ready"
+}
+
+@test "triton: rollback goes to what was deployed, and not to what is retired" {
+	engine triton "$PWD/repository" sesame
+	run triton rollback m 1 "$PWD/store/1"
+	failed
+	has 'never deployed'
+	triton deploy m 1 "$PWD/store/1"
+	triton promote m 1 "$PWD/store/1"
+	triton deploy m 2 "$PWD/store/2"
+	triton retire m 1
+	run curl -sf "$url/v2/models/m.stable/versions/1/ready"
+	failed
+	curl -sf "$url/v2/models/m/versions/2/ready"
+	for verb in deploy promote rollback; do
+		run triton $verb m 1 "$PWD/store/1"
+		failed
+		has 'retired on this host'
+	done
+}
+
+@test "triton: a server that goes away while a version is loaded" {
+	engine triton "$PWD/repository" sesame
+	triton deploy m 1 "$PWD/store/1"
+	: >repository/die
+	run triton deploy m 2 "$PWD/store/2"
+	failed
+	has 'does not answer'
+	has '1 no more either'
+	grep -q 'versions: \[1\]' repository/m/config.pbtxt
+	[ ! -e repository/m/2 ]
+	engine=
+}
+
+@test "tfserving: versions are pinned, labels move when they are loaded" {
+	engine tfserving "$PWD/tf/models.config"
+	run tfserving deploy m 1 "$PWD/store/1"
+	ok
+	[ "$output" = 'm: serves 1 now' ]
+	run tfserving promote m 1 "$PWD/store/1"
+	ok
+	run tfserving deploy m 2 "$PWD/store/2"
+	ok
+	[ "$output" = 'm: serves 2 now, 1 before' ]
+	cat tf/models.config
+	cat >want <<-END
+		model_config_list {
+		  config { name: "m" base_path: "$PWD/tf/m" model_platform: "tensorflow" model_version_policy { specific { versions: 1 versions: 2 } } version_labels { key: "live" value: 2 } version_labels { key: "stable" value: 1 } }
+		}
+	END
+	diff want tf/models.config
+	label() { curl -sf "$url/v1/models/m/labels/$1" | jq -r '.model_version_status[].version'; }
+	[ "$(label live) $(label stable)" = '2 1' ]
+	run tfserving rollback m 1 "$PWD/store/1"
+	ok
+	[ "$(label live)" = 1 ]
+	# Nothing points to 2 any more: it is unloaded, and not before.
+	[ "$(said '^unloaded')" = 1 ]
+	grep -qx 'unloaded m 2' said
+	[ "$(said rejected)" = 0 ]
+	run tfserving rollback m 3 "$PWD/store/1"
+	failed
+	has 'never deployed'
+}
+
+@test "tfserving: a label put on a version that is not loaded would be refused" {
+	engine tfserving "$PWD/tf/models.config"
+	tfserving deploy m 1 "$PWD/store/1"
+	sed -i 's/value: 1/value: 9/; s/versions: 1/versions: 9/' tf/models.config
+	run curl -s "$url/v1/models/m/labels/live"
+	[ "$(said 'rejected m live 9')" = 1 ]
+}
+
+@test "tfserving: the other models of the list stay as they are" {
+	engine tfserving "$PWD/tf/models.config"
+	mkdir -p others/7
+	: >others/7/saved_model.pb
+	cat >tf/models.config <<-END
+		model_config_list {
+		# by hand
+		config { name: 'other' base_path: '$PWD/others'
+		model_version_policy { specific { versions: 7 } } }
+		}
+	END
+	cp tf/models.config before
+	tfserving deploy m 1 "$PWD/store/1"
+	curl -sf "$url/v1/models/other/versions/7"
+	grep -vF '"m"' tf/models.config >after
+	diff before after
+	tfserving retire m 1
+	diff before tf/models.config
+	run ! grep -q 'unloaded other' said
+	run tfserving deploy other 1 "$PWD/store/1"
+	failed
+	has 'somebody else wrote'
+	diff before tf/models.config
+	echo '# more' >>tf/models.config
+	run tfserving deploy m 2 "$PWD/store/2"
+	failed
+	has 'does not begin with'
+}
+
+@test "tfserving: a version that does not come up leaves the old one live" {
+	engine tfserving "$PWD/tf/models.config"
+	tfserving deploy m 1 "$PWD/store/1"
+	cp tf/models.config before
+	run tfserving deploy m 2 "$PWD/store/bad"
+	failed
+	has 'does not come up: no saved_model.pb'
+	has '1 stays live'
+	hasnt $'\e'
+	diff before tf/models.config
+	[ ! -e tf/m/2 ]
+	run ! grep -q 'unloaded m 1' said
+	kill "$engine"
+	wait "$engine" || :
+	engine=
+	run tfserving deploy m 2 "$PWD/store/2"
+	failed
+	has 'does not answer'
+	diff before tf/models.config
+}
+
+@test "tfserving: versions that shadow each other, and bytes under a loaded one" {
+	engine tfserving "$PWD/tf/models.config"
+	for v in 01 0 1a 1.0 -1 '' 9999999999999999999; do
+		run tfserving deploy m "$v" "$PWD/store/1"
+		failed
+	done
+	tfserving deploy m 1 "$PWD/store/1"
+	run tfserving deploy m 1 "$PWD/store/2"
+	failed
+	has 'loaded from other bytes'
+	[ "$(readlink tf/m/1)" = "$PWD/store/1" ]
+	mkdir tf/m/0002
+	run tfserving deploy m 2 "$PWD/store/2"
+	failed
+	has 'for another version'
+}
+
+@test "tfserving: retire unloads it, and it stays out" {
+	engine tfserving "$PWD/tf/models.config"
+	tfserving deploy m 1 "$PWD/store/1"
+	tfserving deploy m 2 "$PWD/store/2"
+	run tfserving retire m 2
+	ok
+	[ "$output" = 'm: 2 is retired; nothing is live' ]
+	run ! grep -q '"m"' tf/models.config
+	[ ! -e tf/m/2 ]
+	run tfserving deploy m 2 "$PWD/store/2"
+	failed
+	has 'retired on this host'
+	tfserving rollback m 1 "$PWD/store/1"
 }
 
 @test "ollama: deploy, promote, roll back, retire" {
