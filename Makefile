@@ -137,7 +137,7 @@ $(eval $(call binary,modelgated,agent/proc_monitor.c $(wildcard agent/mon_*.c),$
 $(eval $(call binary,mg-front,agent/proc_front.c,$(sys),-lseccomp,$(STATIC)))
 $(eval $(call binary,mg-ident,agent/proc_ident.c,$(sys),-lseccomp))
 $(eval $(call binary,mg-audit,agent/proc_audit.c,$(sys),-laudit -lseccomp))
-$(eval $(call binary,mg-auth,agent/proc_auth.c,$(sys),-lpam -loath -lseccomp))
+$(eval $(call binary,mg-auth,agent/proc_auth.c,$(sys),-lpam -loath -lcrypto -lseccomp))
 $(eval $(call binary,mg-run,agent/proc_run.c,$(sys),,$(STATIC)))
 $(eval $(call binary,mg-verify,agent/proc_verify.c,$(LIBVER) $(sys),-ljansson -lcrypto -lseccomp -lpthread -lm))
 $(eval $(call binary,mg-store,agent/proc_store.c,$(LIBVER) $(sys),-lseccomp))
@@ -175,7 +175,7 @@ MODULES := $(B)/pam_modelgate.so $(B)/pam_modelgate_totp.so
 $(B)/pam_modelgate.so: $(call pic,$(filter-out %_totp.c,$(src_pam))) $(LIBPIC)
 $(B)/pam_modelgate.so: LIBS = -lpam
 $(B)/pam_modelgate_totp.so: $(call pic,$(filter %_totp.c,$(src_pam))) $(LIBPIC)
-$(B)/pam_modelgate_totp.so: LIBS = -lpam -loath
+$(B)/pam_modelgate_totp.so: LIBS = -lpam -loath -lcrypto
 $(MODULES): $(B)/%.so: pam_module/%.map
 	$(say) LINK $@
 	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -shared $(LSAN) $(LDHARD) -Wl,--version-script=pam_module/$*.map -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
@@ -214,7 +214,7 @@ unit: $(UNIT) ## build and run the unit tests
 PAMTESTS := $(patsubst tests/pam/%.c,$(B)/pam/%,$(wildcard tests/pam/*.c))
 $(PAMTESTS): $(B)/pam/%: $(B)/o/tests/pam/%.o $(sys)
 	$(say) LINK $@
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lpam -loath
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lpam -loath -lcrypto
 $(B)/pam/pam_odd.so: $(call pic,tests/pam/mod/pam_odd.c)
 	$(say) LINK $@
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIC -shared $(LSAN) -o $@ $^ -lpam

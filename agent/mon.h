@@ -22,6 +22,7 @@
  *
  *	proc_monitor.c	start, reload, stop
  *	mon_conf.c	agent.ini and the other root-owned files
+ *	mon_keys.c	the host's own secrets
  *	mon_port.c	channels and children
  *	mon_commit.c	ledger first, then audit, then the effect
  *	mon_audit.c	what a record looks like in the audit log; its writers
@@ -95,6 +96,15 @@ enum mg_err mon_conf_load(
 void mon_conf_fini(struct mon_conf *conf);
 /* Prints conf in agent.ini's own form (modelgated -T). */
 void mon_conf_print(const struct mon_conf *conf, FILE *out);
+
+/* ---- mon_keys.c ---- */
+
+/*
+ * Reads the host's key and the number key from m->state_dir, makes those
+ * that are missing, seals those that are not sealed while the machine's
+ * credential is there. Ends the process when one cannot be had.
+ */
+void mon_keys_load(struct mon *m);
 
 /* ---- mon_port.c ---- */
 
@@ -593,6 +603,7 @@ struct mon {
 	int store_dir; /* MON_STORE_DIR */
 	unsigned copy_counter;
 	char boot[37];
+	char *credentials; /* "NAME=FOLDER" for who needs it; NULL: none */
 	char host_key_fp[64];
 	struct mg_buf host_key; /* private, OpenSSH PEM */
 	uint8_t number_key[32]; /* makes the numbers that approvers type */

@@ -245,7 +245,7 @@ mon_proc_start(struct mon_proc *p, struct mon *m, const char *name,
     size_t nextra)
 {
 	struct mg_spawn_fd fds[MG_SPAWN_FDS_MAX];
-	char path[256], *argv[4], *envp[2];
+	char path[256], *argv[4], *envp[3];
 	int pair[2];
 	size_t n = 0, i;
 	enum mg_err r;
@@ -264,7 +264,9 @@ mon_proc_start(struct mon_proc *p, struct mon *m, const char *name,
 	argv[2] = arg1 == NULL ? NULL : (char *)(uintptr_t)arg2;
 	argv[3] = NULL;
 	envp[0] = (char *)(uintptr_t) "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
-	envp[1] = NULL;
+	/* Where the key of sealed secrets is, for who opens some. */
+	envp[1] = role == MG_ROLE_AUTH ? m->credentials : NULL;
+	envp[2] = NULL;
 	if ((r = mg_spawn_socketpair(pair)) != MG_ERR_OK)
 		return r;
 	fds[n++] = (struct mg_spawn_fd){m->log_pipe[1], 2};

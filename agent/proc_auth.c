@@ -440,6 +440,9 @@ fail_store(struct auth *a, enum mg_err r, const char *why)
 		    "the record of %s is damaged; an administrator "
 		    "has to remove it (modelgate unenroll %s)",
 		    a->user, a->user);
+	else if (r == MG_ERR_SEALED)
+		set_text(a, "the secrets of this host are sealed and do not "
+			    "open; the log says why");
 	else
 		set_text(a, "the second factor cannot be stored; the log says "
 			    "why");
@@ -653,6 +656,20 @@ set_alarm(void)
 		mg_fatal("cannot set a timer: %s", strerror(errno));
 }
 
+/* Rule 3: nothing but a path and where the machine's credentials are. */
+static void
+set_environment(void)
+{
+	const char *dir = getenv(MG_SEAL_VARIABLE);
+	char *kept = dir == NULL ? NULL : strdup(dir);
+
+	if ((dir != NULL && kept == NULL) || clearenv() != 0 ||
+	    setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1) != 0 ||
+	    (kept != NULL && setenv(MG_SEAL_VARIABLE, kept, 1) != 0))
+		mg_fatal("cannot set the environment");
+	free(kept);
+}
+
 /* Rule 3 */
 static void
 confine(void)
@@ -683,9 +700,7 @@ confine(void)
 	umask(077);
 	if (chdir("/") != 0)
 		mg_fatal("chdir: %s", strerror(errno));
-	if (clearenv() != 0 ||
-	    setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1) != 0)
-		mg_fatal("cannot set the environment");
+	set_environment();
 	set_alarm();
 }
 

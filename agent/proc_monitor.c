@@ -43,9 +43,6 @@
 
 #define TICK_MS 60000
 #define AUDIT_CHECK_MS 10000
-#define HOST_KEY "host_key"
-#define NUMBER_KEY "number_key"
-#define KEY_MAX 16384
 #define PIDFILE MON_RUN_DIR "/modelgated.pid"
 
 static const struct mg_file_rule root_only = {.owner = 0};
@@ -91,120 +88,6 @@ reload(struct mon *m)
 	mon_audit_check(m);
 	mon_hub_reconf(m);
 	mon_outage_init(m);
-}
-
-/* ---- the host's key for the hub ---- */
-
-static enum mg_err
-make_host_key(void)
-{
-	char *argv[] = {(char *)(uintptr_t) "ssh-keygen",
-	    (char *)(uintptr_t) "-q", (char *)(uintptr_t) "-t",
-	    (char *)(uintptr_t) "ed25519", (char *)(uintptr_t) "-N",
-	    (char *)(uintptr_t) "", (char *)(uintptr_t) "-C",
-	    (char *)(uintptr_t) "modelgate", (char *)(uintptr_t) "-f",
-	    (char *)(uintptr_t)MON_STATE_DIR "/" HOST_KEY, NULL};
-	char *envp[] = {NULL};
-	struct mg_child child;
-	int status = -1;
-
-	if (mg_spawn("/usr/bin/ssh-keygen", argv, envp, NULL, 0, &child) !=
-	    MG_ERR_OK)
-		return MG_ERR_SYS;
-	while (waitpid(child.pid, &status, 0) == -1 && errno == EINTR)
-		continue;
-	close(child.pidfd);
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? MG_ERR_OK
-							     : MG_ERR_SYS;
-}
-
-/* "ssh-ed25519 BASE64 comment" -> SHA256:... */
-static enum mg_err
-public_fingerprint(struct mon *m, const char *line)
-{
-	uint8_t md[SHA256_DIGEST_LENGTH];
-	const char *p = strchr(line, ' ');
-	struct mg_buf blob, text;
-	enum mg_err r = MG_ERR_FORMAT;
-	const char *s;
-
-	mg_buf_init(&blob, KEY_MAX);
-	mg_buf_init(&text, 128);
-	if (p != NULL && (r = mg_b64_get(&blob, p + 1, strcspn(p + 1, " \n"),
-			      NULL)) == MG_ERR_OK) {
-		SHA256(mg_buf_ptr(&blob), mg_buf_len(&blob), md);
-		r = mg_b64_put(&text, md, sizeof(md));
-	}
-	if (r == MG_ERR_OK && (s = mg_buf_cstr(&text)) != NULL)
-		snprintf(
-		    m->host_key_fp, sizeof(m->host_key_fp), "SHA256:%.43s", s);
-	mg_buf_fini(&blob);
-	mg_buf_fini(&text);
-	return r;
-}
-
-static enum mg_err
-read_at(struct mon *m, const char *name, bool secret, struct mg_buf *b,
-    char *why, size_t size)
-{
-	struct mg_file_rule rule = {.owner = 0, .no_read = secret};
-	enum mg_err r;
-	int fd;
-
-	r = mg_file_open_at(m->state_dir, name, 0, &rule, &fd, why, size);
-	if (r != MG_ERR_OK)
-		return r;
-	if ((r = mg_file_read(fd, b)) != MG_ERR_OK)
-		snprintf(why, size, "cannot read '%s'", name);
-	close(fd);
-	return r;
-}
-
-static void
-load_host_key(struct mon *m)
-{
-	struct mg_buf pub;
-	char why[512];
-	const char *line;
-
-	mg_buf_init_secret(&m->host_key, KEY_MAX);
-	if (faccessat(m->state_dir, HOST_KEY, F_OK, 0) != 0 &&
-	    make_host_key() != MG_ERR_OK)
-		mg_fatal("cannot make the host's key with ssh-keygen");
-	mg_buf_init(&pub, KEY_MAX);
-	if (read_at(m, HOST_KEY, true, &m->host_key, why, sizeof(why)) !=
-		MG_ERR_OK ||
-	    read_at(m, HOST_KEY ".pub", false, &pub, why, sizeof(why)) !=
-		MG_ERR_OK)
-		mg_fatal("%s/%s: %s", MON_STATE_DIR, HOST_KEY, why);
-	if ((line = mg_buf_cstr(&pub)) == NULL ||
-	    public_fingerprint(m, line) != MG_ERR_OK)
-		mg_fatal(
-		    "%s/%s.pub is not a public key", MON_STATE_DIR, HOST_KEY);
-	mg_buf_fini(&pub);
-}
-
-/* A secret that nobody else is told, unlike the host's key. */
-static void
-load_number_key(struct mon *m)
-{
-	char hex[2 * sizeof(m->number_key) + 1], why[512] = "";
-	struct mg_buf b;
-	enum mg_err r = MG_ERR_OK;
-
-	if (faccessat(m->state_dir, NUMBER_KEY, F_OK, 0) != 0 &&
-	    (r = mg_random_hex(hex, sizeof(m->number_key))) == MG_ERR_OK)
-		r = mg_file_replace_at(
-		    m->state_dir, NUMBER_KEY, hex, strlen(hex), 0600);
-	mg_buf_init_secret(&b, sizeof(hex));
-	if (r == MG_ERR_OK)
-		r = read_at(m, NUMBER_KEY, true, &b, why, sizeof(why));
-	if (r != MG_ERR_OK || mg_buf_len(&b) != sizeof(hex) - 1)
-		mg_fatal("%s/%s: %s", MON_STATE_DIR, NUMBER_KEY,
-		    why[0] != '\0' ? why : "it is not what it has to be");
-	SHA256(mg_buf_ptr(&b), mg_buf_len(&b), m->number_key);
-	explicit_bzero(hex, sizeof(hex));
-	mg_buf_fini(&b);
 }
 
 /* ---- the ledger ---- */
@@ -470,8 +353,7 @@ start(struct mon *m)
 	open_dirs(m);
 	if (mg_proc_boot_id(m->boot) != MG_ERR_OK)
 		mg_fatal("cannot read the boot id");
-	load_host_key(m);
-	load_number_key(m);
+	mon_keys_load(m);
 	open_ledger(m);
 	mon_policy_open(m);
 	if ((m->loop = mg_loop_new()) == NULL ||

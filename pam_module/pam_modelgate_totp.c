@@ -41,7 +41,9 @@ broken(pam_handle_t *pamh, const char *user, enum mg_err r, const char *why)
 	if (r == MG_ERR_NOMEM)
 		return PAM_BUF_ERR;
 	pam_syslog(pamh,
-	    r == MG_ERR_FORMAT || r == MG_ERR_PERM ? LOG_ALERT : LOG_ERR,
+	    r == MG_ERR_FORMAT || r == MG_ERR_PERM || r == MG_ERR_SEALED
+		? LOG_ALERT
+		: LOG_ERR,
 	    "cannot check the second factor of '%s': %s", user,
 	    why[0] != '\0' ? why : mg_err_str(r));
 	return refuse(pamh, MG_TOTP_WORD_BROKEN, PAM_AUTHINFO_UNAVAIL);

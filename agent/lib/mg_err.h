@@ -23,6 +23,7 @@
 	X(CLOSED, "peer closed the connection")                                \
 	X(TIMEOUT, "timed out")                                                \
 	X(BADSIG, "signature does not verify")                                 \
+	X(SEALED, "sealed and does not open")                                  \
 	X(INTERNAL, "internal error")
 
 enum mg_err {

@@ -15,6 +15,9 @@
  *    writing it, so that two tries cannot both be the first.
  * 5. Secrets are wiped on every path, and the files that interrupted
  *    writers leave are removed.
+ * 6. With the machine's credential records are sealed (mg_seal.h), for one
+ *    person each. A record from before is sealed when it is next written,
+ *    which is at the next code.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -34,6 +37,8 @@
 #define FIRST_KEY "modelgate totp"
 #define VERSION "v1"
 #define CHECK_KEY "check"
+#define PLACE_SIZE (sizeof("otp/") + MG_NAME_MAX)
+#define FILE_MAX (MG_TOTP_RECORD_MAX + MG_SEAL_MORE)
 
 /* Longest value of a line: the secret in hex. */
 #define VALUE_MAX (2 * MG_TOTP_SECRET_MAX)
@@ -304,6 +309,10 @@ mg_totp_store_init(
 	r = mg_file_open(dir, O_DIRECTORY, &rule, &st->dirfd, why, why_size);
 	if (r != MG_ERR_OK)
 		return r;
+	if ((r = mg_seal_init(&st->seal, why, why_size)) != MG_ERR_OK) {
+		mg_totp_store_fini(st);
+		return r == MG_ERR_NOMEM ? r : MG_ERR_SEALED;
+	}
 	r = lock(st->dirfd); /* Rule 4 */
 	if (r == MG_ERR_SYS)
 		(void)say_errno(why, why_size, "lock", dir);
@@ -320,6 +329,33 @@ mg_totp_store_fini(struct mg_totp_store *st)
 	if (st->dirfd != -1)
 		close(st->dirfd);
 	st->dirfd = -1;
+	mg_seal_fini(&st->seal);
+}
+
+/* What a record is sealed for (Rules 3 and 6). */
+static void
+place_of(const char *user, char out[PLACE_SIZE])
+{
+	snprintf(out, PLACE_SIZE, "otp/%s", user);
+}
+
+/* The record in the bytes of a file. */
+static enum mg_err
+open_record(struct mg_totp_store *st, const char *user, const struct mg_buf *in,
+    struct mg_buf *out, char *why, size_t size)
+{
+	char place[PLACE_SIZE], text[128] = "";
+	enum mg_err r;
+
+	place_of(user, place);
+	r = mg_seal_get(&st->seal, place, mg_buf_ptr(in), mg_buf_len(in), out,
+	    text, sizeof(text));
+	if (r == MG_ERR_LIMIT)
+		r = MG_ERR_FORMAT;
+	if (r != MG_ERR_OK && why != NULL)
+		snprintf(why, size, "'%s' is %s", user,
+		    text[0] != '\0' ? text : mg_err_str(r));
+	return r;
 }
 
 /* The bytes of a file that passed Rule 1. */
@@ -375,7 +411,7 @@ enum mg_err
 mg_totp_store_load(struct mg_totp_store *st, const char *user,
     struct mg_totp *t, char *why, size_t why_size)
 {
-	struct mg_buf b;
+	struct mg_buf file, b;
 	enum mg_err r;
 
 	memset(t, 0, sizeof(*t));
@@ -385,9 +421,12 @@ mg_totp_store_load(struct mg_totp_store *st, const char *user,
 			    mg_name_why(user));
 		return MG_ERR_FORMAT;
 	}
-	mg_buf_init_secret(&b, MG_TOTP_RECORD_MAX);
-	if ((r = read_file(st, user, &b, why, why_size)) == MG_ERR_OK)
+	mg_buf_init_secret(&file, FILE_MAX);
+	mg_buf_init_secret(&b, FILE_MAX);
+	if ((r = read_file(st, user, &file, why, why_size)) == MG_ERR_OK &&
+	    (r = open_record(st, user, &file, &b, why, why_size)) == MG_ERR_OK)
 		r = understand(&b, user, t, why, why_size);
+	mg_buf_fini(&file);
 	mg_buf_fini(&b);
 	return r;
 }
@@ -396,19 +435,25 @@ enum mg_err
 mg_totp_store_save(struct mg_totp_store *st, const struct mg_totp *t, char *why,
     size_t why_size)
 {
-	struct mg_buf b;
+	char place[PLACE_SIZE];
+	struct mg_buf b, file;
 	enum mg_err r;
 
+	place_of(t->user, place);
 	mg_buf_init_secret(&b, MG_TOTP_RECORD_MAX);
-	if ((r = mg_totp_format(t, &b)) == MG_ERR_OK)
-		r = mg_file_replace_at(
-		    st->dirfd, t->user, mg_buf_ptr(&b), mg_buf_len(&b), 0600);
+	mg_buf_init_secret(&file, FILE_MAX);
+	if ((r = mg_totp_format(t, &b)) == MG_ERR_OK &&
+	    (r = mg_seal_put(&st->seal, place, mg_buf_ptr(&b), mg_buf_len(&b),
+		 &file)) == MG_ERR_OK)
+		r = mg_file_replace_at(st->dirfd, t->user, mg_buf_ptr(&file),
+		    mg_buf_len(&file), 0600);
 	if (r == MG_ERR_SYS)
 		(void)say_errno(why, why_size, "write", t->user);
 	else if (r != MG_ERR_OK && why != NULL)
 		snprintf(why, why_size, "cannot write the record: %s",
 		    mg_err_str(r));
 	mg_buf_fini(&b);
+	mg_buf_fini(&file);
 	return r;
 }
 

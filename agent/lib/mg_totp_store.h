@@ -7,6 +7,7 @@
 
 #include "mg_buf.h"
 #include "mg_name.h"
+#include "mg_seal.h"
 
 /*
  * The secrets of second factors: one file a person below MG_TOTP_DIR, a
@@ -48,6 +49,7 @@ struct mg_totp {
 /* The open, locked folder. */
 struct mg_totp_store {
 	int dirfd;
+	struct mg_seal seal;
 };
 
 /* All zero, also what is no longer needed. NULL is fine. */
@@ -76,7 +78,9 @@ enum mg_err mg_totp_format(
  * Opens the folder dir and locks it against every other process, waiting
  * MG_TOTP_LOCK_MS at most (MG_ERR_TIMEOUT). The folder and all above it
  * must be root's (or the effective user's) and writable by nobody else;
- * itself it must be closed to others. why (may be NULL) says what is wrong.
+ * itself it must be closed to others. Records are sealed when the machine's
+ * credential is there (mg_seal.h); MG_ERR_SEALED when that is not what it
+ * should be. why (may be NULL) says what is wrong.
  * To be closed with mg_totp_store_fini() on success only.
  */
 enum mg_err mg_totp_store_init(struct mg_totp_store *st, const char *dir,
@@ -88,7 +92,8 @@ void mg_totp_store_fini(struct mg_totp_store *st);
 /*
  * Reads user's record into t (all zero on failure). MG_ERR_NOENT when there
  * is none; MG_ERR_PERM when the file is not what it should be (link, owner,
- * mode, another person's); MG_ERR_FORMAT when it is damaged.
+ * mode, another person's); MG_ERR_FORMAT when it is damaged; MG_ERR_SEALED
+ * when it is sealed and does not open.
  */
 enum mg_err mg_totp_store_load(struct mg_totp_store *st, const char *user,
     struct mg_totp *t, char *why, size_t why_size) MG_MUST_CHECK;

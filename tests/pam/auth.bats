@@ -127,6 +127,49 @@ broken()
 	has "result ok=0 replay=0 unset=0 pam=9 text=the second factor of bob cannot be checked; the log says why"
 }
 
+# ---- sealed records ----
+
+# key FILL: the machine's credential, made of that byte.
+SEALED='otp=/var/lib/modelgate/otp
+	export CREDENTIALS_DIRECTORY=/run/credentials/modelgated.service
+	install -d -m 500 $CREDENTIALS_DIRECTORY
+	key() { k=$CREDENTIALS_DIRECTORY/modelgate.secret
+		head -c 32 /dev/zero | tr "\\0" $1 >$k; chmod 400 $k; }'
+
+@test "with the machine's credential a record is sealed at the next code, and opens" {
+	run ns "$SEALED"'
+		fresh_step 10; factor alice; key k
+		grep -q ^secret $otp/alice && check alice "$(code)"
+		head -n 1 $otp/alice; grep -a -e secret -e $HEX $otp/alice || :
+		check alice "$(code)"; check alice "$(code 1)"'
+	has "modelgate sealed v1"
+	hasnt secret
+	hasnt "$HEX"
+	[ "$(grep -c '^result ok=1' <<<"$output")" -eq 2 ]
+	has "result ok=0 replay=1 unset=0 pam=7 text=this code was used before; wait for the next one"
+}
+
+@test "a sealed record without its credential, or with another, opens nothing" {
+	for without in 'rm $k' 'unset CREDENTIALS_DIRECTORY' 'key x' \
+	    'echo >>$k' ': >$k' 'chmod 440 $k' 'chown nobody $k'; do
+		run ns "$SEALED"'
+			key k; factor alice; '"$without"'; check alice "$(code)"'
+		hasnt "ok=1"
+		has "result ok=0 replay=0 unset=0 pam=9 text=the second factor of alice cannot be checked; the log says why"
+		run ns "$SEALED"'
+			key k; factor alice; '"$without"'; check -m enroll alice "$(code)" @key'
+		hasnt "ok=1"
+		hasnt ask-
+		[[ $output == *"the secrets of this host are sealed and do not open"* ]]
+	done
+}
+
+@test "another person's sealed record under one's own name opens nothing" {
+	run ns "$SEALED"'
+		key k; factor alice; mv $otp/alice $otp/bob; check bob "$(code)"'
+	has "result ok=0 replay=0 unset=0 pam=9 text=the second factor of bob cannot be checked; the log says why"
+}
+
 @test "a step that cannot be written down lets nobody in" {
 	run ns 'factor alice; mount -t tmpfs -o size=4k,mode=700 none /mnt
 		cp -p /var/lib/modelgate/otp/alice /mnt/

@@ -52,10 +52,16 @@ static void
 start(struct try *t, const char *path, const struct mg_auth_start *m)
 {
 	char *argv[] = {(char *)(uintptr_t) "mg-auth", NULL};
-	char *envp[] = {(char *)(uintptr_t) "PATH=/tmp", NULL};
+	char creds[256],
+	    *envp[] = {(char *)(uintptr_t) "PATH=/tmp", NULL, NULL};
 	struct mg_spawn_fd fds[2];
 	int pair[2];
 
+	if (getenv(MG_SEAL_VARIABLE) != NULL) {
+		snprintf(creds, sizeof(creds), MG_SEAL_VARIABLE "=%s",
+		    getenv(MG_SEAL_VARIABLE));
+		envp[1] = creds;
+	}
 	memset(t, 0, sizeof(*t));
 	if (mg_spawn_socketpair(pair) != MG_ERR_OK)
 		die("socketpair");

@@ -668,6 +668,95 @@ a_wrong_code_writes_nothing(void **state)
 	assert_int_equal(before.st_ino, after.st_ino);
 }
 
+/* ---- sealed records ---- */
+
+static void
+use_key(struct place *p, uint8_t byte)
+{
+	p->st.seal.has_key = byte != 0;
+	memset(p->st.seal.key, byte, sizeof(p->st.seal.key));
+}
+
+static bool
+is_on_disk(struct place *p, const char *name, const char *text)
+{
+	char path[128], d[2048];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", p->dir, name);
+	assert_int_not_equal(fd = open(path, O_RDONLY), -1);
+	assert_true((n = read(fd, d, sizeof(d))) > 0);
+	close(fd);
+	return memmem(d, (size_t)n, text, strlen(text)) != NULL;
+}
+
+static void
+rule6_a_record_is_sealed_when_it_is_written(void **state)
+{
+	struct place *p = *state;
+	struct mg_totp t, u;
+
+	open_store(p);
+	write_file(p, "alice", record, 0600);
+	use_key(p, 7);
+	/* one from before the key is read, and stays until it is written */
+	assert_int_equal(load(p, "alice", &t), MG_ERR_OK);
+	assert_true(is_on_disk(p, "alice", "3132333435"));
+	save(p, &t);
+	assert_true(is_on_disk(p, "alice", MG_SEAL_HEAD));
+	assert_false(is_on_disk(p, "alice", "3132333435"));
+	assert_false(is_on_disk(p, "alice", "user"));
+	assert_int_equal(load(p, "alice", &u), MG_ERR_OK);
+	assert_memory_equal(&t, &u, sizeof(t));
+}
+
+static void
+rule6_a_sealed_record_opens_with_its_key_and_name_only(void **state)
+{
+	struct place *p = *state;
+	char from[128], to[128];
+	static const struct mg_totp zero;
+	struct mg_totp t;
+
+	open_store(p);
+	use_key(p, 7);
+	factor(&t, "alice");
+	save(p, &t);
+	use_key(p, 0);
+	assert_int_equal(load(p, "alice", &t), MG_ERR_SEALED);
+	assert_memory_equal(&t, &zero, sizeof(t));
+	assert_non_null(strstr(p->why, MG_SEAL_FILE));
+	use_key(p, 8);
+	assert_int_equal(load(p, "alice", &t), MG_ERR_SEALED);
+	assert_memory_equal(&t, &zero, sizeof(t));
+	use_key(p, 7);
+	snprintf(from, sizeof(from), "%s/alice", p->dir);
+	snprintf(to, sizeof(to), "%s/bob", p->dir);
+	assert_int_equal(rename(from, to), 0);
+	assert_int_equal(load(p, "bob", &t), MG_ERR_SEALED);
+	assert_memory_equal(&t, &zero, sizeof(t));
+}
+
+static void
+the_largest_record_fits_sealed(void **state)
+{
+	struct place *p = *state;
+	struct mg_totp t, u;
+
+	open_store(p);
+	use_key(p, 7);
+	factor(&t, "alice");
+	memset(t.user, 'u', MG_NAME_MAX);
+	t.alg = MG_TOTP_SHA512;
+	t.secret_len = MG_TOTP_SECRET_MAX;
+	t.used = INT64_MAX;
+	t.enrolled_s = INT64_MAX;
+	save(p, &t);
+	assert_int_equal(load(p, t.user, &u), MG_ERR_OK);
+	assert_memory_equal(&t, &u, sizeof(t));
+}
+
 int
 main(void)
 {
@@ -698,6 +787,9 @@ main(void)
 	    P(rule4_two_tries_with_one_code_never_both_succeed),
 	    P(an_accepted_code_is_on_disk_before_success_is_told),
 	    P(a_wrong_code_writes_nothing),
+	    P(rule6_a_record_is_sealed_when_it_is_written),
+	    P(rule6_a_sealed_record_opens_with_its_key_and_name_only),
+	    P(the_largest_record_fits_sealed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

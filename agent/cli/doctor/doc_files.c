@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* Owners and modes of what decides: nobody but root may write there. */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -9,6 +11,7 @@
 #include <unistd.h>
 
 #include "doc.h"
+#include "mg_seal.h"
 
 #define FILES_MAX 20000
 
@@ -80,11 +83,94 @@ check_private(struct doc *d, const char *path)
 	    path, (unsigned)st.st_uid, (unsigned)(st.st_mode & 07777));
 }
 
+/* ---- secrets at rest ---- */
+
+#define STATE_DIR "/var/lib/modelgate"
+#define SEAL_FIX                                                               \
+	"make the credential " MG_SEAL_FILE ", modelgated(8), and restart"
+
+struct secrets {
+	unsigned sealed, open, unread;
+	char example[128]; /* one that is not sealed */
+};
+
+static void
+count_secret(struct secrets *s, int dir, const char *name)
+{
+	uint8_t head[sizeof(MG_SEAL_HEAD)];
+	ssize_t n = -1;
+	int fd;
+
+	fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd != -1) {
+		n = read(fd, head, sizeof(head));
+		close(fd);
+	}
+	if (n < 0) {
+		s->unread++;
+	} else if (mg_seal_is(head, (size_t)n)) {
+		s->sealed++;
+	} else {
+		s->open++;
+		snprintf(s->example, sizeof(s->example), "%s", name);
+	}
+	explicit_bzero(head, sizeof(head));
+}
+
+static void
+count_factors(struct secrets *s)
+{
+	struct dirent *e;
+	DIR *dir = opendir(STATE_DIR "/otp");
+
+	if (dir == NULL) {
+		s->unread += errno != ENOENT;
+		return;
+	}
+	while ((e = readdir(dir)) != NULL)
+		if (e->d_name[0] != '.')
+			count_secret(s, dirfd(dir), e->d_name);
+	closedir(dir);
+}
+
+/* Whether a copy of the disk would be a copy of the secrets. */
+static void
+check_secrets(struct doc *d)
+{
+	struct secrets s = {.sealed = 0};
+	int dir = open(STATE_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir == -1)
+		return; /* check_private() has said so */
+	count_secret(&s, dir, "host_key");
+	count_secret(&s, dir, "number_key");
+	close(dir);
+	count_factors(&s);
+	if (s.unread > 0)
+		doc_say(d, DOC_BAD, "secrets", "start the agent once",
+		    "%u of those below %s cannot be read", s.unread, STATE_DIR);
+	else if (s.open == 0)
+		doc_say(d, DOC_GOOD, "secrets", "",
+		    "all %u are sealed with the machine's credential",
+		    s.sealed);
+	else if (s.sealed == 0)
+		doc_say(d, DOC_WARN, "secrets", SEAL_FIX,
+		    "none of %u is sealed: root's alone, but in clear on the "
+		    "disk",
+		    s.open);
+	else
+		doc_say(d, DOC_WARN, "secrets",
+		    "a factor is sealed when its owner next gives a code",
+		    "%u are sealed, %u are not yet (%s)", s.sealed, s.open,
+		    s.example);
+}
+
 void
 doc_files(struct doc *d)
 {
 	check_tree(d, MG_CONFDIR);
 	check_tree(d, MG_LIBEXECDIR);
 	check_tree(d, "/etc/pam.d");
-	check_private(d, "/var/lib/modelgate");
+	check_private(d, STATE_DIR);
+	check_secrets(d);
 }
