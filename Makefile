@@ -194,7 +194,7 @@ $(UNIT): $(B)/unit/%: $(B)/o/tests/unit/%.o $(LIBHUB) $(LIBVER) $(monitor)
 FAULTY := openat __openat_2 open write pwrite copy_file_range fsync fdatasync \
 	syncfs ftruncate renameat unlinkat mkdirat fchmod close read pread \
 	__pread_chk fstat flock
-FAULTS := $(filter %/test_fault_ledger %/test_fault_totp %/test_fault_hub %/test_fault_copy,$(UNIT))
+FAULTS := $(filter %/test_fault_ledger %/test_fault_totp %/test_fault_hub,$(UNIT))
 $(FAULTS): $(call obj,tests/unit/fault.c)
 $(FAULTS): ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(FAULTY))
 

@@ -258,6 +258,15 @@ countersigned(struct mon_tree *t, const struct mg_hub_witness *w)
 	    (unsigned long long)note.size);
 }
 
+/* It could not, which says nothing about the ledger: a full disk. It is
+ * asked again with the next checkpoint. */
+static void
+not_now(struct mon_tree *t, const char *text)
+{
+	mg_log(MG_EVT_LEDGER_BAD, "err='not countersigned: %s'", text);
+	t->due = false;
+}
+
 void
 mon_tree_witness(struct mon *m, const struct mg_hub_witness *w)
 {
@@ -268,8 +277,10 @@ mon_tree_witness(struct mon *m, const struct mg_hub_witness *w)
 	t->sending = false;
 	if (w->ok && w->note_len > 0)
 		countersigned(t, w);
-	else if (w->text[0] != '\0')
+	else if (w->alarm)
 		alarm_now(t, w->text);
+	else if (w->text[0] != '\0')
+		not_now(t, w->text);
 	else if (w->size <= t->note.size)
 		send_from(t, w->size);
 	if (!t->sending && t->due)

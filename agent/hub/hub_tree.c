@@ -188,16 +188,43 @@ write_tree(const struct hub_trees *all, const struct tree *t)
 	return ok;
 }
 
+/* How much of the last len bytes of a file of lines is whole lines. */
+static size_t
+whole_lines(const char *p, size_t n)
+{
+	const char *nl = memrchr(p, '\n', n);
+
+	return nl == NULL ? (n < 2 * MG_NOTE_MAX ? 0 : n)
+			  : (size_t)(nl + 1 - p);
+}
+
+/* What a crash left of the one before, as whole() sees it, goes. */
 static bool
 append(const struct hub_trees *all, const char *host, const char *suffix,
-    const void *p, size_t n)
+    size_t (*whole)(const char *p, size_t n), const void *p, size_t n)
 {
-	int fd = open_file(all, host, suffix, O_WRONLY | O_APPEND | O_CREAT);
+	int fd = open_file(all, host, suffix, O_RDWR | O_APPEND | O_CREAT);
+	char tail[2 * MG_NOTE_MAX];
+	struct stat st;
+	size_t len;
 	bool ok;
 
 	if (fd == -1)
 		return false;
-	ok = mg_file_write(fd, p, n) == MG_ERR_OK && fdatasync(fd) == 0;
+	ok = fstat(fd, &st) == 0;
+	len = ok && st.st_size < (off_t)sizeof(tail) ? (size_t)st.st_size
+						     : sizeof(tail);
+	ok =
+	    ok && pread(fd, tail, len, st.st_size - (off_t)len) == (ssize_t)len;
+	if (ok) {
+		st.st_size -= (off_t)(len - whole(tail, len));
+		ok = ftruncate(fd, st.st_size) == 0;
+	}
+	if (ok &&
+	    (mg_file_write(fd, p, n) != MG_ERR_OK || fdatasync(fd) != 0)) {
+		(void)!ftruncate(fd, st.st_size);
+		ok = false;
+	}
 	close(fd);
 	return ok;
 }
@@ -279,7 +306,8 @@ alarm_now(struct hub_trees *all, struct tree *t, const struct mg_note *note,
 	mg_json_obj_end(&j);
 	if (mg_json_end(&j) != MG_ERR_OK ||
 	    mg_buf_put_u8(&b, '\n') != MG_ERR_OK ||
-	    !append(all, t->host, "alarms", mg_buf_ptr(&b), mg_buf_len(&b)) ||
+	    !append(all, t->host, "alarms", whole_lines, mg_buf_ptr(&b),
+		mg_buf_len(&b)) ||
 	    !write_tree(all, t))
 		mg_log(MG_EVT_ERROR, "host=%s err='the alarm is not on disk'",
 		    t->host);
@@ -346,6 +374,7 @@ static void
 refuse(struct mg_hub_witness *ans, const struct tree *t, uint64_t size)
 {
 	ans->ok = false;
+	ans->alarm = t != NULL;
 	ans->size = size;
 	ans->text = t == NULL ? "the hub cannot keep this ledger" : t->alarm;
 }
@@ -384,7 +413,8 @@ countersign(struct hub_trees *all, struct tree *t, const uint8_t *seed,
 		return false;
 	memcpy(text, all->note.text, all->note.len);
 	text[all->note.len] = '\n';
-	if (!append(all, t->host, "notes", text, all->note.len + 1))
+	if (!append(
+		all, t->host, "notes", mg_note_whole, text, all->note.len + 1))
 		return false;
 	t->known = t->pending;
 	t->time_s = time_s;

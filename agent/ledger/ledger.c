@@ -24,6 +24,7 @@
 #include "ledger_int.h"
 #include "mg_file.h"
 #include "mg_id.h"
+#include "mg_note.h"
 #include "mg_time.h"
 
 #define LEAVES_AT_ONCE 512
@@ -194,25 +195,42 @@ mg_ledger_leaves(struct mg_ledger *l, uint64_t from,
 	return MG_ERR_OK;
 }
 
+/* What a crash left of a note that was being written goes. */
+static enum mg_err
+cut_torn_note(int fd, off_t *sizep)
+{
+	char tail[2 * MG_NOTE_MAX];
+	struct stat st;
+	size_t n, keep;
+
+	if (fstat(fd, &st) != 0)
+		return MG_ERR_SYS;
+	n = st.st_size < (off_t)sizeof(tail) ? (size_t)st.st_size
+					     : sizeof(tail);
+	if (pread(fd, tail, n, st.st_size - (off_t)n) != (ssize_t)n)
+		return MG_ERR_SYS;
+	keep = mg_note_whole(tail, n);
+	*sizep = st.st_size - (off_t)(n - keep);
+	return keep == n || ftruncate(fd, *sizep) == 0 ? MG_ERR_OK : MG_ERR_SYS;
+}
+
 enum mg_err
 mg_ledger_add_note(const struct mg_ledger *l, const char *text, size_t n)
 {
-	struct stat st;
+	off_t size;
 	enum mg_err r;
 	int fd;
 
-	r = mg_ledger_open_at(l->dirfd, MG_LEDGER_CHECKPOINTS,
-	    O_WRONLY | O_APPEND | O_CREAT, &fd);
+	r = mg_ledger_open_at(
+	    l->dirfd, MG_LEDGER_CHECKPOINTS, O_RDWR | O_APPEND | O_CREAT, &fd);
 	if (r != MG_ERR_OK)
 		return r;
-	r = MG_ERR_SYS;
-	if (fstat(fd, &st) == 0) {
-		if (mg_file_write(fd, text, n) == MG_ERR_OK &&
-		    mg_file_write(fd, "\n", 1) == MG_ERR_OK &&
-		    fdatasync(fd) == 0)
-			r = MG_ERR_OK;
-		else
-			(void)!ftruncate(fd, st.st_size);
+	if ((r = cut_torn_note(fd, &size)) == MG_ERR_OK &&
+	    (mg_file_write(fd, text, n) != MG_ERR_OK ||
+		mg_file_write(fd, "\n", 1) != MG_ERR_OK ||
+		fdatasync(fd) != 0)) {
+		(void)!ftruncate(fd, size);
+		r = MG_ERR_SYS;
 	}
 	close(fd);
 	return r;

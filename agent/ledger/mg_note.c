@@ -482,3 +482,37 @@ mg_note_verify(
 		*time_sp = (int64_t)t;
 	return r;
 }
+
+/* ---- files of them ---- */
+
+/* Where the last empty line within n bytes ends; 0: there is none. */
+static size_t
+last_blank(const char *p, size_t n)
+{
+	for (; n >= 2; n--)
+		if (p[n - 1] == '\n' && p[n - 2] == '\n')
+			return n;
+	return 0;
+}
+
+size_t
+mg_note_whole(const char *p, size_t n)
+{
+	size_t end, body, start, left;
+	struct mg_note note;
+
+	for (end = last_blank(p, n); end > 0; end = body) {
+		body = last_blank(p, end - 1);
+		start = last_blank(p, body > 0 ? body - 1 : 0);
+		if (mg_note_parse(&note, p + start, end - 1 - start, NULL) ==
+		    MG_ERR_OK)
+			break;
+	}
+	left = n - end;
+	/* Two empty lines: a note that is wrong, but not cut short. */
+	body = last_blank(p + end, left);
+	if (left > MG_NOTE_MAX ||
+	    (body > 0 && last_blank(p + end, body - 1) > 0))
+		return n;
+	return end;
+}

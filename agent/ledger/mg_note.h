@@ -71,6 +71,14 @@ enum mg_err mg_note_sign(struct mg_note *note, const struct mg_note_key *key,
     const uint8_t seed[MG_ED25519], int64_t time_s) MG_MUST_CHECK;
 
 /*
+ * Notes stand one after the other in a file, an empty line behind each. Of
+ * its last n bytes (2 * MG_NOTE_MAX suffice; all, when there are fewer): how
+ * many to keep, so that no note is left which a crash cut short. What is
+ * whole stays, be it ever so wrong.
+ */
+size_t mg_note_whole(const char *p, size_t n);
+
+/*
  * Reads a note: strictly our form and no other, so that equal notes are
  * equal bytes. MG_ERR_FORMAT, and *whyp (may be NULL) gets a static text.
  */
