@@ -142,6 +142,7 @@ $(eval $(call binary,mg-run,agent/proc_run.c,$(sys),,$(STATIC)))
 $(eval $(call binary,mg-verify,agent/proc_verify.c,$(LIBVER) $(sys),-ljansson -lcrypto -lseccomp -lpthread -lm))
 $(eval $(call binary,mg-store,agent/proc_store.c,$(LIBVER) $(sys),-lseccomp))
 $(eval $(call binary,mg-query,agent/proc_query.c,$(sys),-lzstd -lseccomp))
+$(eval $(call binary,mg-keep,agent/proc_keep.c,$(LIBLED) $(sys),-lzstd -lcrypto -lseccomp))
 $(eval $(call binary,mg-probe,agent/proc_probe.c,$(sys),-lseccomp))
 $(eval $(call binary,mg-link,agent/proc_link.c,$(sys),-lssh -lseccomp))
 $(eval $(call binary,modelgate-hub,agent/hub/hub.c $(wildcard agent/hub/hub_*.c),$(LIBLED) $(sys),-linih -lcrypto -lseccomp))
@@ -188,7 +189,7 @@ all: $(BINARIES) $(MODULES) ## build everything below build/
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 $(UNIT): $(B)/unit/%: $(B)/o/tests/unit/%.o $(LIBHUB) $(LIBVER) $(monitor)
 	$(say) LINK $@
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka -linih -ljansson -lcrypto -lssh -lseccomp -lpam -loath -lqrencode -lm
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka -linih -ljansson -lzstd -lcrypto -lssh -lseccomp -lpam -loath -lqrencode -lm
 
 # Whose system calls fail in turn; clang's sanitizers keep their own names.
 FAULTY := openat __openat_2 open write pwrite copy_file_range fsync fdatasync \
@@ -267,7 +268,7 @@ asan: ## the unit tests with address and undefined-behaviour sanitizers
 # Not those whose system calls valgrind 3.19 lacks (pidfd_open, openat2) or
 # that forbid themselves calls which it makes. `make asan` runs them all.
 NOT_VALGRIND := $(addprefix %/test_,confine spawn_reap verify_approval \
-	verify_digest verify_process verify_protocol)
+	verify_digest verify_process verify_protocol keep)
 valgrind: $(UNIT) ## the unit tests under valgrind
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP prove --merge -j$(JOBS) -e 'timeout 300 valgrind -q --leak-check=full --error-exitcode=99 --child-silent-after-fork=yes' $(filter-out $(NOT_VALGRIND),$(UNIT))
 coverage: ## lines and branches that the unit tests reach
@@ -275,10 +276,11 @@ coverage: ## lines and branches that the unit tests reach
 	scripts/coverage build/$(CCNAME)-cov
 
 # What benchmarks start commands and clients with.
-BENCHTOOLS := $(B)/bench/spawn_bench $(B)/bench/soak_client
+BENCHTOOLS := $(B)/bench/spawn_bench $(B)/bench/soak_client $(B)/bench/ledger_bench
+$(B)/bench/ledger_bench: $(LIBLED)
 $(BENCHTOOLS): $(B)/bench/%: $(B)/o/tests/bench/%.o $(sys)
 	$(say) LINK $@
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIBLED) $(LIBMG) $(filter-out $(LIBLED),$(filter %.a,$^)) -lcrypto -lpthread
 
 .PHONY: bench
 bench: all $(BENCHTOOLS) ## as root: every benchmark beside its peers; NAME=x: one
@@ -309,7 +311,7 @@ check: ## as root: install what is needed, build, run every test
 	scripts/install-deps
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) check-all
 	$(Q)chown -R --reference=Makefile build
-check-all: all $(UNIT) $(PAMTESTS) $(ATTACKS) fuzz-build
+check-all: all $(UNIT) $(PAMTESTS) $(ATTACKS) $(B)/bench/ledger_bench fuzz-build
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) prove --merge --timer -j$(JOBS) -e '' $(UNIT) scripts/lint tests/docs/agree tests/fuzz/replay $(GOLDEN) $(SYSTEM)
 test: all $(UNIT) fuzz-build ## without root: unit tests, lint, corpora
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) prove --merge --timer -j$(JOBS) -e '' $(UNIT) scripts/lint tests/docs/agree tests/fuzz/replay $(GOLDEN)

@@ -42,6 +42,7 @@
  *	mon_hub.c	requests to the hub, decisions from it
  *	mon_outage.c	whether approvers can be reached at all
  *	mon_tree.c	signed checkpoints of the ledger
+ *	mon_keep.c	hashes of the ledger, its old segments, their end
  *	mon_pam.c	the four questions of the PAM module
  *	mon_list.c	listings and the ledger's readers
  *	ledger/mg_state.c	the fold over the ledger
@@ -87,6 +88,9 @@ struct mon_conf {
 	unsigned pending_max, pending_per_user;
 	unsigned refusals_per_minute; /* per user, on record */
 	unsigned check_minutes;	      /* between looks at what is served */
+	unsigned keep_versions;	      /* copies to go back to, of a model */
+	unsigned hot_days;	      /* then segments are compressed */
+	unsigned keep_days;	      /* then they may be discarded */
 	uint64_t artifact_max;	      /* bytes */
 };
 
@@ -557,6 +561,18 @@ void mon_tree_send(struct mon *m);
 void mon_tree_link_down(struct mon *m);
 void mon_tree_witness(struct mon *m, const struct mg_hub_witness *w);
 
+/* ---- mon_keep.c ---- */
+
+/* Looks after the ledger's files; what a crash left is finished. */
+void mon_keep_init(struct mon *m);
+void mon_keep_fini(struct mon *m);
+/* Looks now: a segment is new, or the settings are. */
+void mon_keep_look(struct mon *m);
+/* Whether the hashes of all lines are known to be right. */
+bool mon_keep_has_leaves(const struct mon *m);
+/* A run wants records discarded. */
+void mon_discard(struct mon_client *c, const struct mg_discard_req *q);
+
 /* ---- mon_pam.c ---- */
 
 void mon_pam(
@@ -573,6 +589,9 @@ void mon_end(struct mon_client *c, const struct mg_end_req *q);
 void mon_log_query(struct mon_client *c, const struct mg_log_req *q);
 void mon_info(struct mon_client *c);
 void mon_checkpoint(struct mon_client *c);
+/* Sends a reader the segments after that line, as many as go along. */
+enum mg_err mon_list_segments(struct mon *m, struct mon_port *port, uint32_t id,
+    uint64_t after) MG_MUST_CHECK;
 /* There are more lines: tells readers that wait for them. */
 void mon_list_grown(struct mon *m);
 void mon_list_fini(struct mon *m);
@@ -647,6 +666,7 @@ struct mon {
 	struct mon_link *link;
 	struct mon_outage *outage;
 	struct mon_tree *tree;
+	struct mon_keep *keep;
 	struct ask *queries; /* readers of the ledger */
 	int64_t rotate_ms;   /* not before */
 	int cgroup;	     /* folder for runs' groups; -1: none */

@@ -326,6 +326,16 @@ fill_witness(struct mg_audit_req *a)
 }
 
 static void
+fill_discard(struct mg_audit_req *a, const struct mg_rec *rec)
+{
+	a->type = T_USYS_CONFIG;
+	a->op = "discard";
+	a->success = mg_rec_bool(rec, "ok");
+	more_int(a, "first", mg_rec_int(rec, "first", 0));
+	more_int(a, "last", mg_rec_int(rec, "last", 0));
+}
+
+static void
 fill_model(struct mg_audit_req *a, const struct mg_rec *rec)
 {
 	enum mg_effect e = mg_effect_from_word(mg_rec_str(rec, "effect", ""));
@@ -410,6 +420,8 @@ mon_audit_fill(struct mon *m, const struct mg_rec *rec, struct mg_audit_req *a)
 		fill_outage(a, rec);
 	else if (strcmp(type, "witness") == 0)
 		fill_witness(a);
+	else if (strcmp(type, "discard") == 0)
+		fill_discard(a, rec);
 	else if (strcmp(type, "access") == 0)
 		fill_access(a, rec);
 	else

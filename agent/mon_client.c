@@ -231,6 +231,7 @@ ask_other(struct mon_client *c, struct mg_frame *f)
 		struct mg_list_req list;
 		struct mg_end_req end;
 		struct mg_unenroll_req unenroll;
+		struct mg_discard_req discard;
 	} q;
 	bool ok = true;
 
@@ -259,6 +260,12 @@ ask_other(struct mon_client *c, struct mg_frame *f)
 		break;
 	case MG_MSG_CHECKPOINT_REQ:
 		mon_checkpoint(c);
+		break;
+	case MG_MSG_DISCARD_REQ:
+		ok = mg_frame_decode(f, &q.discard, sizeof(q.discard)) ==
+		     MG_ERR_OK;
+		if (ok)
+			mon_discard(c, &q.discard);
 		break;
 	default:
 		ok = false;

@@ -232,6 +232,7 @@ rotate(struct mon *m)
 		mg_log(MG_EVT_LEDGER, "text='new segment' records=%llu",
 		    (unsigned long long)mg_ledger_size(m->ledger));
 		mon_tree_checkpoint(m);
+		mon_keep_look(m);
 	} else
 		mg_log(MG_EVT_LEDGER_BAD, "text='no new segment' err='%s: %s'",
 		    mg_err_str(r), strerror(errno));

@@ -11,6 +11,7 @@
 #include "mon.h"
 
 #define CONF_MAX 65536
+#define KEEP_DAYS_MIN 183 /* six months, which the AI Act asks for */
 #define DOWN_AFTER_MIN_MS 1000
 #define DOWN_AFTER_MAX_MS 3600000
 
@@ -40,6 +41,12 @@ static const struct {
 	offsetof(struct mon_conf, refusals_per_minute), 1, 6000},
     {"models", "check-minutes", NUMBER,
 	offsetof(struct mon_conf, check_minutes), 1, 525600},
+    {"models", "keep-versions", NUMBER,
+	offsetof(struct mon_conf, keep_versions), 0, MG_MODEL_BACK_MAX},
+    {"ledger", "hot-days", NUMBER, offsetof(struct mon_conf, hot_days), 0,
+	36500},
+    {"ledger", "keep-days", NUMBER, offsetof(struct mon_conf, keep_days),
+	KEEP_DAYS_MIN, 36500},
     {"limits", "artifact-gib", SIZE, offsetof(struct mon_conf, artifact_max), 1,
 	1048576},
 };
@@ -277,6 +284,9 @@ set_defaults(struct mon_conf *c)
 	c->pending_per_user = 200;
 	c->refusals_per_minute = 60;
 	c->check_minutes = 1440;
+	c->keep_versions = 4;
+	c->hot_days = 90;
+	c->keep_days = 2557;
 	c->artifact_max = (uint64_t)4096 << 30;
 }
 
@@ -369,7 +379,10 @@ mon_conf_print(const struct mon_conf *c, FILE *out)
 	}
 	fprintf(out, "\n[audit]\nmode = %s\n",
 	    c->audit_optional ? "optional" : "required");
-	fprintf(out, "\n[models]\ncheck-minutes = %u\n", c->check_minutes);
+	fprintf(out, "\n[models]\ncheck-minutes = %u\nkeep-versions = %u\n",
+	    c->check_minutes, c->keep_versions);
+	fprintf(out, "\n[ledger]\nhot-days = %u\nkeep-days = %u\n", c->hot_days,
+	    c->keep_days);
 	fprintf(out,
 	    "\n[limits]\nclients = %u\nclients-per-user = %u\n"
 	    "pending = %u\npending-per-user = %u\n"

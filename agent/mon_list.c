@@ -496,27 +496,26 @@ mon_end(struct mon_client *c, const struct mg_end_req *q)
 
 /* ---- the ledger ---- */
 
-/* Opens the segments after that line, as many as go along. */
-static void
-answer_next(struct ask *a, uint32_t id, uint64_t after)
+enum mg_err
+mon_list_segments(
+    struct mon *m, struct mon_port *port, uint32_t id, uint64_t after)
 {
 	struct mg_query_next_ans ans = {0};
 	uint8_t first[8 * SEGMENTS_MAX], compressed[SEGMENTS_MAX];
+	int dir = mg_ledger_dir(m->ledger);
 	struct mg_ledger_file *v;
 	struct mg_buf b;
 	int fds[SEGMENTS_MAX];
 	size_t n, i, k = 0;
 	enum mg_err r;
 
-	if (mg_ledger_list(mg_ledger_dir(a->m->ledger), &v, &n) != MG_ERR_OK)
-		n = 0;
+	if ((r = mg_ledger_list(dir, &v, &n)) != MG_ERR_OK)
+		return r;
 	mg_buf_init(&b, sizeof(first));
-	r = v == NULL ? MG_ERR_SYS : MG_ERR_OK;
 	for (i = 0; i < n && k < SEGMENTS_MAX && r == MG_ERR_OK; i++) {
 		if (v[i].first <= after)
 			continue;
-		r = mg_ledger_open_file(
-		    mg_ledger_dir(a->m->ledger), v[i].name, &fds[k]);
+		r = mg_ledger_open_file(dir, v[i].name, &fds[k]);
 		if (r != MG_ERR_OK)
 			break;
 		compressed[k++] = v[i].zst;
@@ -529,14 +528,13 @@ answer_next(struct ask *a, uint32_t id, uint64_t after)
 		ans.compressed = compressed;
 		ans.compressed_len = k;
 		r = mon_port_send_fds(
-		    &a->query.port, id, MG_MSG_QUERY_NEXT_ANS, &ans, fds, k);
+		    port, id, MG_MSG_QUERY_NEXT_ANS, &ans, fds, k);
 	}
 	for (i = 0; i < k; i++)
 		close(fds[i]);
 	mg_buf_fini(&b);
 	free(v);
-	if (r != MG_ERR_OK)
-		fail(a, MG_WHY_INTERNAL, "the ledger cannot be opened", "");
+	return r;
 }
 
 static void
@@ -569,7 +567,10 @@ query_frame(void *arg, struct mg_frame *f)
 
 	if (f->op == MG_MSG_QUERY_NEXT_REQ &&
 	    mg_frame_decode(f, &next, sizeof(next)) == MG_ERR_OK) {
-		answer_next(a, f->id, next.after);
+		if (mon_list_segments(
+			a->m, &a->query.port, f->id, next.after) != MG_ERR_OK)
+			fail(a, MG_WHY_INTERNAL, "the ledger cannot be opened",
+			    "");
 	} else if (f->op == MG_MSG_QUERY_WAIT_REQ &&
 		   (a->log.flags & MG_QUERY_FOLLOW) != 0 &&
 		   mg_frame_decode(f, &wait, sizeof(wait)) == MG_ERR_OK) {

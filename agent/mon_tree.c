@@ -130,7 +130,8 @@ mon_tree_note(const struct mon *m)
 bool
 mon_tree_is_due(const struct mon *m)
 {
-	return m->tree != NULL && m->tree->due && !m->tree->alarmed;
+	return m->tree != NULL && m->tree->due && !m->tree->alarmed &&
+	       mon_keep_has_leaves(m);
 }
 
 /* The leaves from that one on; with the note once they are the last. */

@@ -84,6 +84,7 @@ reload(struct mon *m)
 		mg_log(MG_EVT_CONFIG, "text=reloaded");
 	else
 		mon_policy_bad(m, "agent.ini", MG_CONFDIR "/agent.ini", ds);
+	mon_keep_look(m);
 	free(ds);
 	mon_audit_check(m);
 	mon_hub_reconf(m);
@@ -401,6 +402,7 @@ go(struct mon *m)
 	mon_outage_init(m);
 	tick(m);
 	mon_models_init(m);
+	mon_keep_init(m);
 	if (mon_clients_init(m) != MG_ERR_OK)
 		mg_fatal("cannot listen on the socket: %s", strerror(errno));
 	mg_log(MG_EVT_READY, "host=%s policy=%s hub=%s", m->conf.host,
@@ -419,6 +421,7 @@ stop(struct mon *m)
 	mon_outage_fini(m);
 	mon_hub_fini(m);
 	record_stop(m);
+	mon_keep_fini(m);
 	mon_tree_fini(m);
 	mon_audit_fini(m);
 	mon_people_fini(m);

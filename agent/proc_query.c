@@ -29,6 +29,7 @@
 #include "mg_filter.h"
 #include "mg_id.h"
 #include "mg_json.h"
+#include "mg_lines.h"
 #include "mg_log.h"
 #include "mg_rec.h"
 #include "mg_time.h"
@@ -58,6 +59,8 @@ struct query {
 	/* The segment that is read. */
 	int fd;		     /* -1: none yet */
 	ZSTD_DCtx *zst;	     /* NULL: it is not compressed */
+	bool frame_ended;    /* of it */
+	uint64_t unpacked;   /* bytes of it */
 	uint64_t first, seq; /* its first line; the last line seen */
 };
 
@@ -309,12 +312,16 @@ take_compressed(struct query *qy, const uint8_t *p, size_t n)
 	static uint8_t plain[READ_STEP];
 	ZSTD_inBuffer in = {p, n, 0};
 	ZSTD_outBuffer out;
+	size_t r;
 	int go = 1;
 
 	do {
 		out = (ZSTD_outBuffer){plain, sizeof(plain), 0};
-		if (ZSTD_isError(ZSTD_decompressStream(qy->zst, &out, &in)))
+		r = ZSTD_decompressStream(qy->zst, &out, &in);
+		qy->unpacked += out.pos;
+		if (ZSTD_isError(r) || qy->unpacked > MG_LINES_UNPACKED_MAX)
 			return -1;
+		qy->frame_ended = r == 0;
 		go = take_plain(qy, plain, out.pos);
 	} while (go == 1 && (in.pos < in.size || out.pos == out.size));
 	return go;
@@ -346,16 +353,24 @@ read_on(struct query *qy)
 static int
 read_segment(struct query *qy, int fd, bool compressed, uint64_t first)
 {
+	bool whole = qy->zst == NULL || qy->frame_ended;
+
 	if (qy->fd != -1)
 		close(qy->fd);
 	ZSTD_freeDCtx(qy->zst);
 	qy->zst = NULL;
+	qy->frame_ended = false;
+	qy->unpacked = 0;
 	qy->fd = fd;
 	qy->first = first;
 	qy->seq = first - 1;
-	if (mg_buf_len(&qy->in) > 0)
-		return -1; /* the one before ends within a line */
-	if (compressed && (qy->zst = ZSTD_createDCtx()) == NULL)
+	if (mg_buf_len(&qy->in) > 0 || !whole)
+		return -1; /* the one before ends too early */
+	if (!compressed)
+		return read_on(qy);
+	if ((qy->zst = ZSTD_createDCtx()) == NULL ||
+	    ZSTD_isError(ZSTD_DCtx_setParameter(
+		qy->zst, ZSTD_d_windowLogMax, MG_LINES_WINDOW_LOG)))
 		mg_fatal("out of memory");
 	return read_on(qy);
 }

@@ -62,6 +62,8 @@ static const struct command {
 	"who did what, how often it was refused, how long it took"},
     {"checkpoint", NULL, "modelgate-ledger", "checkpoint [--quiet] [--json]",
 	"sign the ledger's head now, and have the hub witness it"},
+    {"discard", NULL, "modelgate-ledger", "discard [RECORD] [--json]",
+	"old records: what could go; as an operation, let them go"},
     {"inbox", mg_cmd_inbox, NULL,
 	"inbox [--all] [--follow] [--key FILE] [--hub HOST] [--json]",
 	"approvers: what waits for you"},

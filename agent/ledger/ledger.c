@@ -68,6 +68,7 @@ mg_ledger_open(int dirfd, mg_ledger_fn fn, mg_ledger_fn restore, void *arg,
 	}
 	l->synced = l->seq;
 	memcpy(l->synced_prev, l->prev, sizeof(l->prev));
+	l->synced_discarded = l->discarded;
 	*lp = l;
 	return MG_ERR_OK;
 }
@@ -135,8 +136,8 @@ mg_ledger_grow(struct mg_ledger *l, const char *p, size_t n)
 }
 
 /* The leaves that are missing, from the lines of this segment. */
-static enum mg_err
-mend_leaves(struct mg_ledger *l)
+enum mg_err
+mg_ledger_mend(struct mg_ledger *l)
 {
 	uint64_t from = l->first - 1;
 	struct mg_buf b;
@@ -174,25 +175,6 @@ void
 mg_ledger_root(const struct mg_ledger *l, uint8_t out[MG_MERKLE_HASH])
 {
 	mg_merkle_root(&l->tree, l->sha, out);
-}
-
-enum mg_err
-mg_ledger_leaves(struct mg_ledger *l, uint64_t from,
-    uint8_t (*out)[MG_MERKLE_HASH], size_t max, size_t *np)
-{
-	uint64_t left = from < l->tree.size ? l->tree.size - from : 0;
-	size_t want = left < max ? (size_t)left : max;
-	size_t len = want * MG_MERKLE_HASH;
-	enum mg_err r;
-
-	*np = 0;
-	if ((r = mend_leaves(l)) != MG_ERR_OK)
-		return r;
-	if (pread(l->leaves_fd, out, len, (off_t)(from * MG_MERKLE_HASH)) !=
-	    (ssize_t)len)
-		return MG_ERR_SYS;
-	*np = want;
-	return MG_ERR_OK;
 }
 
 /* What a crash left of a note that was being written goes. */
@@ -288,6 +270,7 @@ mg_ledger_end(struct mg_ledger *l, struct mg_json *j, struct mg_rec *rec)
 		l->batch.len = l->batch.off + l->line_start;
 		return r;
 	}
+	mg_ledger_note_discard(l, rec);
 	memcpy(l->prev, next, sizeof(next));
 	l->seq++;
 	return MG_ERR_OK;
@@ -298,6 +281,7 @@ mg_ledger_get_mark(const struct mg_ledger *l, struct mg_ledger_mark *m)
 {
 	m->len = mg_buf_len(&l->batch);
 	m->seq = l->seq;
+	m->discarded = l->discarded;
 	memcpy(m->prev, l->prev, sizeof(m->prev));
 }
 
@@ -306,6 +290,7 @@ mg_ledger_rewind(struct mg_ledger *l, const struct mg_ledger_mark *m)
 {
 	l->batch.len = l->batch.off + m->len;
 	l->seq = m->seq;
+	l->discarded = m->discarded;
 	memcpy(l->prev, m->prev, sizeof(l->prev));
 }
 
@@ -320,6 +305,7 @@ forget_batch(struct mg_ledger *l)
 {
 	mg_buf_reset(&l->batch);
 	l->seq = l->synced;
+	l->discarded = l->synced_discarded;
 	memcpy(l->prev, l->synced_prev, sizeof(l->prev));
 }
 
@@ -376,6 +362,7 @@ mg_ledger_sync(struct mg_ledger *l)
 		mg_ledger_grow(l, (const char *)mg_buf_ptr(&l->batch), n);
 		l->size += (off_t)n;
 		l->synced = l->seq;
+		l->synced_discarded = l->discarded;
 		memcpy(l->synced_prev, l->prev, sizeof(l->prev));
 		mg_buf_reset(&l->batch);
 		return MG_ERR_OK;
@@ -424,6 +411,7 @@ snapshot_head(const struct mg_ledger *l, struct mg_buf *b)
 	mg_json_str(&j, "type", "snapshot");
 	mg_json_int(&j, "seq", (int64_t)l->seq);
 	mg_json_str(&j, "prev", l->prev);
+	mg_json_int(&j, "discarded", (int64_t)l->discarded);
 	mg_json_arr(&j, "peaks");
 	for (k = 0; k < MG_MERKLE_DEPTH; k++) {
 		if ((l->tree.size >> k & 1) == 0)
@@ -532,7 +520,7 @@ mg_ledger_rotate(struct mg_ledger *l, const void *state, size_t n)
 	if (l->dead || mg_buf_len(&l->batch) > 0 || l->synced < l->first)
 		return MG_ERR_STATE;
 	/* Of older lines than the new segment's nothing is read again. */
-	if ((r = mend_leaves(l)) != MG_ERR_OK)
+	if ((r = mg_ledger_mend(l)) != MG_ERR_OK)
 		return r;
 	old.leaves = l->leaves;
 	if (fdatasync(l->leaves_fd) != 0)

@@ -34,6 +34,9 @@
  *
  * Every segment but the first begins with a line of type "segment" that
  * holds the SHA-256 of its snapshot and the tree's root before it.
+ *
+ * Old segments can be discarded, from the oldest on: their leaf hashes stay,
+ * so that the tree and every checkpoint can be verified as before.
  */
 
 #define MG_LEDGER_HASH_HEX 65
@@ -44,6 +47,7 @@
 #define MG_LEDGER_SNAPSHOTS 3 /* kept */
 #define MG_LEDGER_NAME 40     /* room for the name of a file */
 #define MG_LEDGER_LEAVES "leaves"
+#define MG_LEDGER_LEAVES_NEW "leaves.new" /* while it is made anew */
 #define MG_LEDGER_CHECKPOINTS "checkpoints"
 
 struct mg_ledger;
@@ -92,7 +96,7 @@ enum mg_err mg_ledger_end(
 /* A place in the batch, and giving up all lines after it. */
 struct mg_ledger_mark {
 	size_t len;
-	uint64_t seq;
+	uint64_t seq, discarded;
 	char prev[MG_LEDGER_HASH_HEX];
 };
 void mg_ledger_get_mark(const struct mg_ledger *l, struct mg_ledger_mark *m);
@@ -130,11 +134,65 @@ enum mg_err mg_ledger_rotate(
 
 /*
  * Leaf hashes from index on, at most max of them; how many in *np.
- * MG_ERR_STATE: their file was damaged (modelgate verify --repair). What
- * could not be written when the lines were is written now.
+ * MG_ERR_STATE: their file was damaged, and is being made anew. What could
+ * not be written when the lines were is written now.
  */
 enum mg_err mg_ledger_leaves(struct mg_ledger *l, uint64_t from,
     uint8_t (*out)[MG_MERKLE_HASH], size_t max, size_t *np) MG_MUST_CHECK;
+
+/*
+ * Whether the file of leaves is what the ledger is: its hashes are folded,
+ * at most max a call, until there are as many as lines, and the root is
+ * compared. MG_ERR_AGAIN: there are more. MG_ERR_FORMAT: it is not.
+ * MG_ERR_SYS: what is missing could not be written.
+ * On the way the root over the first mark_size lines is kept in mark.
+ */
+struct mg_ledger_fold {
+	struct mg_merkle tree;
+	uint64_t mark_size;
+	uint8_t mark[MG_MERKLE_HASH];
+};
+void mg_ledger_fold_init(struct mg_ledger_fold *f, uint64_t mark_size);
+enum mg_err mg_ledger_fold(
+    struct mg_ledger *l, struct mg_ledger_fold *f, size_t max) MG_MUST_CHECK;
+
+/*
+ * Making the file of leaves anew. While leaves are short, what is appended
+ * goes to a new file. Somebody has to write the hashes of the first *needp
+ * lines to its beginning (*fdp is the ledger's, as is *oldp: what is left of
+ * the old file, or -1); when it folds, _done() puts it in place.
+ */
+void mg_ledger_leaves_lose(struct mg_ledger *l); /* they turned out wrong */
+bool mg_ledger_leaves_are_short(const struct mg_ledger *l);
+enum mg_err mg_ledger_leaves_begin(
+    struct mg_ledger *l, int *fdp, int *oldp, uint64_t *needp) MG_MUST_CHECK;
+enum mg_err mg_ledger_leaves_done(struct mg_ledger *l) MG_MUST_CHECK;
+
+/*
+ * The newest segments, which a start may have to read: they stay as they
+ * are. n is how many segments there are; the first of these, or n.
+ */
+size_t mg_ledger_keep_from(size_t n);
+
+/*
+ * Replaces a segment by its compressed form, which was written to _pack_new's
+ * file and checked. Both are there for a moment; the plain one counts.
+ */
+struct mg_ledger_file;
+enum mg_err mg_ledger_pack_new(const struct mg_ledger *l,
+    const struct mg_ledger_file *f, int *fdp) MG_MUST_CHECK;
+enum mg_err mg_ledger_pack_done(const struct mg_ledger *l,
+    const struct mg_ledger_file *f, int fd) MG_MUST_CHECK;
+
+/*
+ * Removes the segments that hold no line after _discarded(), which is what
+ * the newest record of type "discard" says; it has to be on record for good.
+ * The oldest goes first. _leftover(): the first line of those that are still
+ * there (after a crash), or 0.
+ */
+enum mg_err mg_ledger_discard(const struct mg_ledger *l) MG_MUST_CHECK;
+uint64_t mg_ledger_discarded(const struct mg_ledger *l);
+uint64_t mg_ledger_leftover(const struct mg_ledger *l);
 
 /* Appends a note to the checkpoints, and makes it durable. */
 enum mg_err mg_ledger_add_note(

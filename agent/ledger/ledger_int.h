@@ -10,6 +10,7 @@
  *
  *	ledger.c	the batch, making it durable, new segments
  *	ledger_load.c	reading at start-up
+ *	ledger_keep.c	leaves, compressed and discarded segments
  *	ledger_file.c	names and files
  */
 
@@ -34,6 +35,10 @@ struct mg_ledger {
 	/* A segment that was begun and given up, but may still be found
 	 * after a crash; "": there is none. */
 	char unbegun[MG_LEDGER_NAME];
+	bool leaves_short;    /* the file of leaves lacks some */
+	uint64_t leaves_need; /* the first so many */
+	uint64_t discarded;   /* lines that are gone by order, with the batch */
+	uint64_t synced_discarded;
 };
 
 /* Of a segment or snapshot; suffix ".jsonl", ".snapshot", ... */
@@ -57,5 +62,11 @@ enum mg_err mg_ledger_load(struct mg_ledger *l, mg_ledger_fn fn,
  * mg_ledger_rotate() make good for it.
  */
 void mg_ledger_grow(struct mg_ledger *l, const char *p, size_t n);
+
+/* Writes the leaves of this segment that could not be written before. */
+enum mg_err mg_ledger_mend(struct mg_ledger *l) MG_MUST_CHECK;
+
+/* What a record of type "discard" says of it. */
+void mg_ledger_note_discard(struct mg_ledger *l, const struct mg_rec *rec);
 
 #endif

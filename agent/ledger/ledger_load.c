@@ -103,6 +103,7 @@ take_line(struct reader *rd, const char *line, size_t n)
 		    mg_err_str(r));
 		return r == MG_ERR_NOMEM ? r : broken(rd, text);
 	}
+	mg_ledger_note_discard(l, &rd->rec);
 	mg_ledger_hash_line(l->sha, line, n, l->prev);
 	l->seq++;
 	rd->rep->read++;
@@ -313,8 +314,9 @@ take_head(struct reader *rd, uint64_t first)
 		    (i == n || !unhex(peaks[i++], l->tree.peak[k])))
 			return false;
 	l->seq = first - 1;
+	l->discarded = (uint64_t)mg_rec_int(&rd->rec, "discarded", 0);
 	memcpy(l->prev, prev, MG_LEDGER_HASH_HEX);
-	return i == n;
+	return i == n && l->discarded < first;
 }
 
 static enum mg_err
@@ -340,13 +342,21 @@ restore_lines(struct reader *rd, const char *p, size_t n, uint64_t first)
 	return head ? MG_ERR_FORMAT : MG_ERR_OK;
 }
 
+static bool
+has_leaves(const struct mg_ledger *l)
+{
+	struct stat st;
+
+	return fstat(l->leaves_fd, &st) == 0 &&
+	       st.st_size / MG_MERKLE_HASH >= (off_t)l->tree.size;
+}
+
 /* MG_ERR_NOENT: there is none that fits. */
 static enum mg_err
 try_snapshot(struct reader *rd, const struct mg_ledger_file *f)
 {
 	char hex[MG_LEDGER_HASH_HEX];
 	struct mg_buf b;
-	struct stat st;
 	enum mg_err r;
 
 	mg_buf_init(&b, MG_LEDGER_SNAPSHOT_MAX);
@@ -366,13 +376,11 @@ try_snapshot(struct reader *rd, const struct mg_ledger_file *f)
 	mg_ledger_name(f->first, ".snapshot", rd->rep->file);
 	r = restore_lines(
 	    rd, (const char *)mg_buf_ptr(&b), mg_buf_len(&b), f->first);
-	if (r == MG_ERR_OK && fstat(rd->l->leaves_fd, &st) != 0)
-		r = MG_ERR_SYS;
-	if (r == MG_ERR_OK) {
-		rd->l->leaves = (uint64_t)st.st_size / MG_MERKLE_HASH;
-		rd->rep->leaves_short = rd->l->leaves < rd->l->tree.size;
-		if (rd->l->leaves > rd->l->tree.size)
-			rd->l->leaves = rd->l->tree.size;
+	if (r == MG_ERR_OK)
+		rd->l->leaves = rd->l->tree.size;
+	if (r == MG_ERR_OK && !has_leaves(rd->l)) {
+		mg_ledger_leaves_lose(rd->l);
+		rd->rep->leaves_short = true;
 	}
 	if (r == MG_ERR_FORMAT || r == MG_ERR_STATE)
 		r = broken(rd, "snapshot cannot be restored by this version");

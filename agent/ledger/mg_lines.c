@@ -19,6 +19,7 @@ struct mg_lines {
 	ZSTD_inBuffer in; /* of raw, not decompressed yet */
 	struct mg_buf b;
 	uint64_t pos;
+	uint64_t out; /* bytes that were decompressed so far */
 	bool at_end;
 	uint8_t raw[STEP];
 };
@@ -35,7 +36,11 @@ mg_lines_new(int fd, bool compressed)
 	l->fd = fd;
 	l->frame_ended = true;
 	mg_buf_init(&l->b, MG_REC_LINE_MAX + 2 * STEP);
-	if (!compressed || (l->zst = ZSTD_createDCtx()) != NULL)
+	if (!compressed)
+		return l;
+	if ((l->zst = ZSTD_createDCtx()) != NULL &&
+	    !ZSTD_isError(ZSTD_DCtx_setParameter(
+		l->zst, ZSTD_d_windowLogMax, MG_LINES_WINDOW_LOG)))
 		return l;
 	mg_lines_free(l);
 	return NULL;
@@ -106,7 +111,8 @@ more_compressed(struct mg_lines *l)
 		return MG_ERR_FORMAT;
 	l->frame_ended = r == 0;
 	mg_buf_commit(&l->b, out.pos);
-	return MG_ERR_OK;
+	l->out += out.pos;
+	return l->out > MG_LINES_UNPACKED_MAX ? MG_ERR_FORMAT : MG_ERR_OK;
 }
 
 enum mg_err

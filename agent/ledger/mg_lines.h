@@ -10,6 +10,11 @@
 
 /* Lines out of a file, which may be compressed (zstd). */
 
+/* A compressed one is refused when it asks for more: what the agent writes
+ * is a third of it at most, and small input could fill every disk. */
+#define MG_LINES_UNPACKED_MAX ((uint64_t)64 << 20)
+#define MG_LINES_WINDOW_LOG 24
+
 struct mg_lines;
 
 /* Takes fd over, also when it fails (NULL: no memory). */
@@ -20,7 +25,8 @@ void mg_lines_free(struct mg_lines *l);
  * The next line without its newline, in *sp (until the next call) and *np.
  * MG_ERR_NOENT: that was the last. MG_ERR_TRUNC: the file ends within a
  * line of *np bytes. MG_ERR_LIMIT: a line is longer than MG_REC_LINE_MAX;
- * no more of it was read. MG_ERR_FORMAT: not what zstd wrote. MG_ERR_SYS.
+ * no more of it was read. MG_ERR_FORMAT: not what zstd wrote,
+ * or too much of it. MG_ERR_SYS.
  */
 enum mg_err mg_lines_next(
     struct mg_lines *l, const char **sp, size_t *np) MG_MUST_CHECK;

@@ -41,6 +41,7 @@ struct led {
 int led_verify(struct led *led, const char *what);
 int led_bundle_verify(struct led *led, const char *path);
 int led_export(struct led *led, const char *request);
+int led_discard(struct led *led, const char *what);
 int led_report(struct led *led, const char *what);
 
 /* "modelgate: TEXT" on standard error, or as JSON; returns LED_FAILED. */
@@ -86,6 +87,8 @@ struct led_report {
 	const char *file;
 	uint64_t line, record, records, witnessed, checkpoints;
 	const char *text;
+	const char *const *discards; /* who discarded what */
+	size_t ndiscards;
 	double seconds;
 };
 void led_print_report(const struct led *led, const struct led_report *rep);

@@ -63,7 +63,7 @@ each_line(struct export *x, line_fn fn)
 
 	if (mg_ledger_list(x->dirfd, &f, &n) != MG_ERR_OK)
 		return led_fail(x->led, "cannot read the folder");
-	x->lines = 0;
+	x->lines = n > 0 ? f[0].first - 1 : 0;
 	for (i = 0; i < n && status == 0; i++) {
 		fd = openat(
 		    x->dirfd, f[i].name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -181,6 +181,38 @@ collect_line(struct export *x, const char *line, size_t n)
 	return 0;
 }
 
+/* Of records that were discarded the hashes are left. */
+static int
+collect_gap(struct export *x)
+{
+	uint8_t leaf[MG_MERKLE_HASH];
+	struct mg_ledger_file *f;
+	uint64_t left;
+	FILE *in;
+	int fd;
+	size_t n;
+
+	if (mg_ledger_list(x->dirfd, &f, &n) != MG_ERR_OK)
+		return led_fail(x->led, "cannot read the folder");
+	left = n > 0 ? f[0].first - 1 : 0;
+	free(f);
+	if (left == 0)
+		return 0;
+	fd = openat(
+	    x->dirfd, MG_LEDGER_LEAVES, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd == -1 || (in = fdopen(fd, "r")) == NULL)
+		return led_fail(x->led, "the hashes of discarded records are "
+					"not there");
+	while (left > 0 && fread(leaf, sizeof(leaf), 1, in) == 1) {
+		mg_merkle_collect_add(&collect, x->led->sha, leaf);
+		left--;
+	}
+	fclose(in);
+	return left == 0 ? 0
+			 : led_fail(x->led, "the hashes of discarded records "
+					    "are not all there");
+}
+
 /* slot: which record, and where in its path. */
 static int
 collect_paths(struct export *x)
@@ -201,7 +233,8 @@ collect_paths(struct export *x)
 		}
 	}
 	mg_merkle_collect_init(&collect, x->want, x->nwant, x->note->note.size);
-	if ((status = each_line(x, collect_line)) != 0)
+	if ((status = collect_gap(x)) != 0 ||
+	    (status = each_line(x, collect_line)) != 0)
 		return status;
 	if (!mg_merkle_collect_end(&collect, x->led->sha))
 		return led_fail(x->led, "the ledger is shorter than its "

@@ -11,6 +11,9 @@
  *    changed as well; else the chain.
  * 3. Signatures are checked before anything is compared: a checkpoint that
  *    nobody signed would let its author choose the verdict.
+ * 4. Records at the beginning may be missing when a record says who
+ *    discarded them, and their kept hashes make the tree what it was. The
+ *    hashes stand in for the records; nothing stands in for the hashes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,6 +33,7 @@
 	"00000000000000000000000000000000"                                     \
 	"00000000000000000000000000000000"
 #define LEAVES_STEP 2048
+#define DISCARDS_MAX 64 /* told of */
 
 /* Leaf hashes that somebody kept. */
 struct leaves {
@@ -48,6 +52,11 @@ struct verify {
 	struct mg_merkle tree;
 	char prev[MG_LEDGER_HASH_HEX];
 	struct mg_rec rec;
+	uint64_t gap; /* lines that were discarded */
+	char gap_root[MG_LEDGER_HASH_HEX];
+	char *discards[DISCARDS_MAX];
+	size_t ndiscards;
+	bool gap_told; /* a record says so */
 	struct led_report rep;
 	char text[512], file[64], own_notes[4096];
 	uint64_t bytes, total;
@@ -111,6 +120,7 @@ led_print_report(const struct led *led, const struct led_report *rep)
 	struct mg_buf b;
 	struct mg_json j;
 	const char *s;
+	size_t i;
 
 	if (led->json) {
 		mg_buf_init(&b, 16384);
@@ -124,6 +134,7 @@ led_print_report(const struct led *led, const struct led_report *rep)
 		mg_json_int(&j, "line", (int64_t)rep->line);
 		mg_json_int(&j, "record", (int64_t)rep->record);
 		mg_json_str(&j, "text", rep->text);
+		mg_json_strv(&j, "discarded", rep->discards, rep->ndiscards);
 		mg_json_obj_end(&j);
 		if (mg_json_end(&j) == MG_ERR_OK &&
 		    (s = mg_buf_cstr(&b)) != NULL)
@@ -150,6 +161,8 @@ led_print_report(const struct led *led, const struct led_report *rep)
 		printf("; no hub has witnessed it");
 	printf(" (%.1f s, %.0f records/s)\n", rep->seconds,
 	    rep->seconds > 0 ? (double)rep->records / rep->seconds : 0);
+	for (i = 0; i < rep->ndiscards; i++)
+		printf("  %s\n", rep->discards[i]);
 	if (rep->text[0] != '\0')
 		printf("  %s\n", rep->text);
 }
@@ -274,6 +287,82 @@ check_notes(struct verify *v)
 	return 0;
 }
 
+/* ---- what was discarded (Rule 4) ---- */
+
+/* A record of type "discard": who did it, and who agreed. */
+static void
+take_discard(struct verify *v)
+{
+	const struct mg_rec *r = &v->rec;
+	const char *const *names;
+	char who[512] = "", text[1024];
+	uint64_t last = (uint64_t)mg_rec_int(r, "last", 0);
+	bool ok = mg_rec_bool(r, "ok");
+	size_t n, i, used = 0;
+
+	names = mg_rec_strv(r, "approvers", &n);
+	for (i = 0; i < n && used < sizeof(who) - 100; i++)
+		used += (size_t)snprintf(who + used, sizeof(who) - used,
+		    "%s%.90s", i > 0 ? ", " : "", names[i]);
+	snprintf(text, sizeof(text),
+	    "records %lld to %lld %s: %s%.90s%s%s, %s, request %s",
+	    (long long)mg_rec_int(r, "first", 0), (long long)last,
+	    ok ? "were discarded" : "were to be discarded, and stayed",
+	    mg_rec_has(r, "user") ? "by " : "what a crash had left",
+	    mg_rec_str(r, "user", ""), n > 0 ? ", agreed by " : "", who,
+	    mg_rec_str(r, "at", ""), mg_rec_str(r, "uuid", ""));
+	if (last > v->tree.size)
+		return;
+	if (v->gap > 0 && last >= v->gap && !ok)
+		v->gap_told = false;
+	else if (v->gap > 0 && last >= v->gap && n >= 2)
+		v->gap_told = last > v->gap || strcmp(mg_rec_str(r, "root", ""),
+						   v->gap_root) == 0;
+	if (v->ndiscards < DISCARDS_MAX &&
+	    (v->discards[v->ndiscards] = strdup(text)) != NULL)
+		v->ndiscards++;
+}
+
+/* The hashes of the records before the first that is there. */
+static int
+take_gap(struct verify *v, uint64_t n)
+{
+	uint8_t root[MG_MERKLE_HASH];
+	const uint8_t *kept;
+	int status;
+
+	v->gap = n;
+	while (v->tree.size < n) {
+		if ((kept = leaves_get(&v->own, v->tree.size)) == NULL &&
+		    (kept = leaves_get(&v->hub, v->tree.size)) == NULL)
+			return bad(v, v->tree.size + 1,
+			    "missing: records 1 to %llu are not there, and "
+			    "the hash of this one neither",
+			    (unsigned long long)n);
+		if ((status = check_leaf(v, kept)) != 0)
+			return status;
+		mg_merkle_add(&v->tree, v->led->sha, kept);
+		if ((status = check_notes(v)) != 0)
+			return status;
+	}
+	mg_merkle_root(&v->tree, v->led->sha, root);
+	mg_hex(root, sizeof(root), v->gap_root);
+	return 0;
+}
+
+static int
+check_gap(struct verify *v)
+{
+	v->rep.discards = (const char *const *)v->discards;
+	v->rep.ndiscards = v->ndiscards;
+	if (v->gap == 0 || v->gap_told)
+		return 0;
+	return bad(v, 1,
+	    "missing: records 1 to %llu are not there, and no record says "
+	    "that two people discarded them",
+	    (unsigned long long)v->gap);
+}
+
 static int
 take_line(struct verify *v, const char *line, size_t n, bool first)
 {
@@ -289,7 +378,9 @@ take_line(struct verify *v, const char *line, size_t n, bool first)
 	mg_sha_leaf(v->led->sha, line, n, leaf);
 	if ((status = check_leaf(v, leaf)) != 0)
 		return status;
-	if (strcmp(mg_rec_str(&v->rec, "prev", ""), v->prev) != 0)
+	/* Behind what was discarded nothing is left to compare with. */
+	if ((v->gap == 0 || v->tree.size != v->gap) &&
+	    strcmp(mg_rec_str(&v->rec, "prev", ""), v->prev) != 0)
 		return bad(v, v->tree.size == 0 ? 1 : v->tree.size,
 		    "changed: record %llu does not have the hash that record "
 		    "%llu gives for it",
@@ -299,6 +390,8 @@ take_line(struct verify *v, const char *line, size_t n, bool first)
 		return status;
 	mg_ledger_hash_line(v->led->sha, line, n, v->prev);
 	mg_merkle_add(&v->tree, v->led->sha, leaf);
+	if (strcmp(mg_rec_str(&v->rec, "type", ""), "discard") == 0)
+		take_discard(v);
 	show_progress(v);
 	return check_notes(v);
 }
@@ -424,11 +517,15 @@ read_all(struct verify *v)
 		    v->led, "there is no ledger in '%s'", v->led->dir);
 	}
 	v->total = bytes_of(v->dirfd, f, n);
+	if (f[0].first > 1)
+		status = take_gap(v, f[0].first - 1);
 	for (i = 0; i < n && status == 0; i++)
 		status = read_file(v, &f[i], i + 1 == n);
 	free(f);
 	v->rep.records = v->tree.size;
-	return status == 0 ? check_end(v) : status;
+	if (status == 0)
+		status = check_end(v);
+	return status == 0 ? check_gap(v) : status;
 }
 
 /* ---- checkpoints ---- */
@@ -687,6 +784,8 @@ verify_folder(struct led *led)
 		led_print_report(led, &v->rep);
 out:
 	mg_rec_fini(&v->rec);
+	while (v->ndiscards > 0)
+		free(v->discards[--v->ndiscards]);
 	led_notes_free(&v->notes);
 	free(v);
 	return status;

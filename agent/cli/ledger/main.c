@@ -282,6 +282,7 @@ static const struct {
     {"report", led_report, 0,
 	"report [--since T] [--until T] [--html | --json]"},
     {"checkpoint", checkpoint, 0, "checkpoint [--quiet] [--json]"},
+    {"discard", led_discard, 1, "discard [RECORD] [--json]"},
 };
 
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
