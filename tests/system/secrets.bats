@@ -108,13 +108,13 @@ nowhere()
 }
 
 @test "a key that goes away while the agent runs: no code opens anything, and the log says why" {
-	root mv $creds/modelgate.secret /run/sandbox/kept </dev/null
+	root mv "$creds"/modelgate.secret /run/sandbox/kept </dev/null
 	run with_code alice "modelgate run deploy receipt-ocr@$(other_version) --no-wait --reason x"
 	failed
 	has 'internal error'
 	run ! is_waiting
 	sb log syslog | grep -q "cannot check the second factor of 'alice': 'alice' is sealed, and there is no credential"
-	root mv /run/sandbox/kept $creds/modelgate.secret </dev/null
+	root mv /run/sandbox/kept "$creds"/modelgate.secret </dev/null
 }
 
 # shut WHY: the agent does not start and says why; nobody is let in but who is
@@ -137,8 +137,8 @@ shut()
 @test "promise7 without the key, with another or with half of it the agent does not start, and who is declared gets in" {
 	root cp /etc/pam.d/sshd /run/sandbox/sshd.kept </dev/null
 	root sed -i 's/pam_modelgate.so/& rescue=bob/' /etc/pam.d/sshd </dev/null
-	root cp $creds/modelgate.secret /run/sandbox/kept </dev/null
-	root rm $creds/modelgate.secret </dev/null
+	root cp "$creds"/modelgate.secret /run/sandbox/kept </dev/null
+	root rm "$creds"/modelgate.secret </dev/null
 	shut 'host_key: it is sealed, and there is no credential modelgate.secret'
 	credential 'head -c 32 /dev/urandom'
 	shut 'host_key: it is sealed with another credential'
@@ -154,7 +154,7 @@ shut()
 	sb service modelgated stop
 	root rm /var/lib/modelgate/host_key /var/lib/modelgate/host_key.pub </dev/null
 	root strace -f -o /run/sandbox/trace -e trace=openat,rename,renameat,renameat2 \
-	    -E CREDENTIALS_DIRECTORY=$creds timeout 3 /usr/sbin/modelgated </dev/null || :
+	    -E CREDENTIALS_DIRECTORY="$creds" timeout 3 /usr/sbin/modelgated </dev/null || :
 	sealed host_key
 	run ! root grep -q 'BEGIN OPENSSH' /var/lib/modelgate/host_key </dev/null
 	root cat /run/sandbox/trace </dev/null >"$BATS_TEST_TMPDIR/trace"
