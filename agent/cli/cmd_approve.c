@@ -32,6 +32,7 @@
 
 #define SIG_MAX 16384
 #define COMMAND_MAX 4096
+#define SAID_MAX 65536
 #define WIDTH_MAX 500 /* that the hub takes */
 #define SSH_FAILED 255
 #define HUB_STORED 3 /* modelgate-hub(8): no verdict of the host yet */
@@ -44,7 +45,8 @@ struct ask {
 	bool yes, json, all, follow;
 	struct hub_target target;
 	char key_path[PATH_MAX];
-	char typed[64]; /* the number */
+	char typed[64];	     /* the number */
+	struct mg_buf *said; /* with --json: what ssh and hub complain of */
 };
 
 /* ---- options ---- */
@@ -160,21 +162,42 @@ check_note(const struct ask *a)
 
 /* ---- the hub ---- */
 
+/* The last line that ssh or the hub said, or the given words. */
+static const char *
+last_said(const struct ask *a, char *out, size_t size, const char *otherwise)
+{
+	const char *s = a->said == NULL ? NULL : mg_buf_cstr(a->said);
+	char raw[1024] = "";
+	size_t n;
+
+	while (s != NULL && *s != '\0') {
+		n = strcspn(s, "\r\n");
+		if (n > 0)
+			snprintf(raw, sizeof(raw), "%.*s", (int)n, s);
+		s += n + strspn(s + n, "\r\n");
+	}
+	mg_esc_line(raw, out, size);
+	return out[0] != '\0' ? out : otherwise;
+}
+
 /* What an exit status of ssh means for ours, when it is not 0. */
 static int
 hub_failed(const struct ask *a, int status)
 {
+	char text[1024];
+
 	if (status == SSH_FAILED)
 		return mg_cli_failed(a->json, "hub-down",
-		    "ssh to %s port %s failed: the hub takes keys that stand "
-		    "in its allowed_signers",
-		    a->target.dest, a->target.port);
+		    "ssh to %s port %s failed%s%s; the hub takes keys that "
+		    "stand in its allowed_signers",
+		    a->target.dest, a->target.port, a->json ? ": " : "",
+		    a->json ? last_said(a, text, sizeof(text), "") : "");
 	if (status == -1)
 		return mg_cli_failed(a->json, "internal",
 		    "the hub's answer is longer than it may be");
 	if (a->json)
-		return mg_cli_failed(
-		    a->json, "refused", "the hub refused (status %d)", status);
+		(void)mg_cli_failed(true, "refused", "%s",
+		    last_said(a, text, sizeof(text), "the hub refused"));
 	return status == 2 ? MG_EXIT_USAGE : MG_EXIT_REFUSED;
 }
 
@@ -392,14 +415,17 @@ sign(const struct ask *a, const struct mg_buf *text, struct mg_buf *sig)
 {
 	const char *argv[] = {"ssh-keygen", "-q", "-Y", "sign", "-n",
 	    MG_TEXT_NAMESPACE, "-f", a->key_path, NULL};
+	char why[1024];
 	int status;
 
 	status = hub_run((char *const *)(uintptr_t)argv, mg_buf_ptr(text),
-	    mg_buf_len(text), sig);
+	    mg_buf_len(text), sig, a->said);
 	if (status == 0 && mg_buf_len(sig) > 0)
 		return 0;
 	return mg_cli_failed(a->json, "not-signed",
-	    "ssh-keygen could not sign with '%s'", a->key_path);
+	    "ssh-keygen could not sign with '%s'%s%s", a->key_path,
+	    a->json ? ": " : "",
+	    a->json ? last_said(a, why, sizeof(why), "") : "");
 }
 
 static void
@@ -452,7 +478,7 @@ submit(const struct ask *a, const struct mg_buf *sig)
 		status = mg_cli_failed(a->json, "internal", "out of memory");
 	else
 		status = hub_ssh(&a->target, a->key_path, line, mg_buf_ptr(sig),
-		    mg_buf_len(sig), &out);
+		    mg_buf_len(sig), &out, a->said);
 	outcome_text(&out, text, sizeof(text));
 	if (line != NULL && (status == 0 || status == HUB_STORED)) {
 		print_outcome(a, status == 0 ? "accepted" : "stored", text);
@@ -477,7 +503,7 @@ get_text(const struct ask *a, struct mg_buf *text)
 		mg_buf_fini(&cmd);
 		return mg_cli_failed(a->json, "internal", "out of memory");
 	}
-	status = hub_ssh(&a->target, a->key_path, line, NULL, 0, text);
+	status = hub_ssh(&a->target, a->key_path, line, NULL, 0, text, a->said);
 	mg_buf_fini(&cmd);
 	if (status != 0)
 		return hub_failed(a, status);
@@ -492,7 +518,7 @@ static int
 decide(const char *decision, int argc, char **argv)
 {
 	struct ask a = {.name = argv[0], .decision = decision};
-	struct mg_buf text, whole, sig;
+	struct mg_buf text, whole, sig, said;
 	int status;
 
 	if ((status = read_options(&a, argc, argv)) != 0 ||
@@ -505,6 +531,9 @@ decide(const char *decision, int argc, char **argv)
 	mg_buf_init(&text, MG_TEXT_MAX);
 	mg_buf_init(&whole, MG_TEXT_MAX);
 	mg_buf_init(&sig, SIG_MAX);
+	mg_buf_init(&said, SAID_MAX);
+	if (a.json)
+		a.said = &said;
 	if ((status = get_text(&a, &text)) == 0 &&
 	    (status = confirm(&a, &text)) == 0 &&
 	    (status = complete(&a, &text, &whole)) == 0 &&
@@ -513,6 +542,7 @@ decide(const char *decision, int argc, char **argv)
 	mg_buf_fini(&text);
 	mg_buf_fini(&whole);
 	mg_buf_fini(&sig);
+	mg_buf_fini(&said);
 	return status;
 }
 
@@ -534,6 +564,7 @@ static int
 look(int argc, char **argv, const char *verb)
 {
 	struct ask a = {.name = argv[0]};
+	struct mg_buf said;
 	char cmd[256], width[32] = "";
 	unsigned columns = mg_cli_columns(STDOUT_FILENO);
 	const char *key = NULL;
@@ -555,8 +586,14 @@ look(int argc, char **argv, const char *verb)
 	    a.id[0] == '\0' ? "" : " ", a.id, a.json ? " --json" : "",
 	    a.all ? " --all" : "", a.follow ? " --follow" : "",
 	    a.json ? "" : width);
-	status = hub_ssh(&a.target, key, cmd, NULL, 0, NULL);
-	return status == 0 ? 0 : hub_failed(&a, status);
+	if (a.json)
+		a.said = &said;
+	mg_buf_init(&said, SAID_MAX);
+	status = hub_ssh(&a.target, key, cmd, NULL, 0, NULL, a.said);
+	if (status != 0)
+		status = hub_failed(&a, status);
+	mg_buf_fini(&said);
+	return status;
 }
 
 int

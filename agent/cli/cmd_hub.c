@@ -5,8 +5,8 @@
  * Rules
  * 1. A host name is never an option: "-oProxyCommand=..." in a variable or
  *    a file would run a command.
- * 2. What the hub sends is shown with nothing in it that a terminal would
- *    act on, whatever the hub has become.
+ * 2. What the hub sends, on either stream, is shown with nothing in it that
+ *    a terminal would act on, whatever the hub has become.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -274,7 +275,7 @@ hub_find_key(const char *option, char *out, size_t size)
 
 /* Prints a line (n bytes without the newline) with nothing harmful in it. */
 static void
-print_line(const char *p, size_t n)
+print_line(FILE *f, const char *p, size_t n)
 {
 	uint32_t cp;
 	size_t len;
@@ -282,19 +283,19 @@ print_line(const char *p, size_t n)
 	for (; n > 0; p += len, n -= len) { /* Rule 2 */
 		if ((len = mg_utf8_next(p, n, &cp)) == 0) {
 			len = 1;
-			putchar('?');
+			fputc('?', f);
 		} else if (mg_esc_is_plain(cp)) {
-			fwrite(p, 1, len, stdout);
+			fwrite(p, 1, len, f);
 		} else {
-			putchar('?');
+			fputc('?', f);
 		}
 	}
-	putchar('\n');
+	fputc('\n', f);
 }
 
 /* Prints the whole lines in b; all of it at the end. */
 static void
-print_lines(struct mg_buf *b, bool at_end)
+print_lines(FILE *f, struct mg_buf *b, bool at_end)
 {
 	const char *p, *nl;
 	size_t n;
@@ -305,18 +306,18 @@ print_lines(struct mg_buf *b, bool at_end)
 		nl = n == 0 ? NULL : memchr(p, '\n', n);
 		if (nl == NULL)
 			break;
-		print_line(p, (size_t)(nl - p));
+		print_line(f, p, (size_t)(nl - p));
 		mg_buf_consume(b, (size_t)(nl - p) + 1);
 	}
 	if (n > 0 && (at_end || n >= LINE_MAX_BYTES)) {
-		print_line(p, n);
+		print_line(f, p, n);
 		mg_buf_consume(b, n);
 	}
-	fflush(stdout);
+	fflush(f);
 }
 
 static pid_t
-start(char *const argv[], int in, int out)
+start(char *const argv[], int in, int out, int err_out)
 {
 	posix_spawn_file_actions_t fa;
 	posix_spawnattr_t at;
@@ -334,6 +335,7 @@ start(char *const argv[], int in, int out)
 	}
 	if ((err = posix_spawn_file_actions_adddup2(&fa, in, 0)) == 0 &&
 	    (err = posix_spawn_file_actions_adddup2(&fa, out, 1)) == 0 &&
+	    (err = posix_spawn_file_actions_adddup2(&fa, err_out, 2)) == 0 &&
 	    (err = posix_spawnattr_setsigdefault(&at, &set)) == 0 &&
 	    (err = posix_spawnattr_setflags(&at, POSIX_SPAWN_SETSIGDEF)) == 0)
 		err = posix_spawnp(&pid, argv[0], &fa, &at, argv, environ);
@@ -346,11 +348,12 @@ start(char *const argv[], int in, int out)
 }
 
 struct pump {
-	int in, out; /* to and from the child; -1: closed */
+	int in, out, err; /* to and from the child; -1: closed */
+	int pidfd;	  /* -1: it has ended */
 	const uint8_t *p;
 	size_t left;
-	struct mg_buf *to;
-	struct mg_buf lines;
+	struct mg_buf *to, *said; /* NULL: shown */
+	struct mg_buf lines, err_lines;
 	bool overflow;
 };
 
@@ -383,56 +386,118 @@ pump_out(struct pump *m)
 	if (n > 0 && mg_buf_put(b, buf, (size_t)n) != MG_ERR_OK)
 		m->overflow = true;
 	if (m->to == NULL)
-		print_lines(b, n <= 0);
+		print_lines(stdout, b, n <= 0);
 	if (n > 0 && !m->overflow)
 		return;
 	close(m->out);
 	m->out = -1;
 }
 
+/* What the child complains of: shown, or kept as far as it fits. */
+static void
+pump_err(struct pump *m)
+{
+	uint8_t buf[STEP];
+	ssize_t n = read(m->err, buf, sizeof(buf));
+
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n > 0 && mg_buf_put(m->said != NULL ? m->said : &m->err_lines, buf,
+			 (size_t)n) != MG_ERR_OK)
+		n = 0; /* more than anybody reads */
+	print_lines(stderr, &m->err_lines, n <= 0);
+	if (n > 0)
+		return;
+	close(m->err);
+	m->err = -1;
+}
+
+/*
+ * Until the child has ended and its output is read. Nobody waits for the end
+ * of its complaints: a master that ssh leaves behind (ControlPersist) keeps
+ * that stream open.
+ */
 static void
 pump(struct pump *m)
 {
-	struct pollfd p[2];
+	struct pollfd p[4] = {{.events = POLLOUT}, {.events = POLLIN},
+	    {.events = POLLIN}, {.events = POLLIN}};
 
 	mg_buf_init(&m->lines, LINE_MAX_BYTES + STEP);
-	while (m->out != -1) {
+	mg_buf_init(&m->err_lines, LINE_MAX_BYTES + STEP);
+	while (m->out != -1 || m->pidfd != -1) {
 		p[0].fd = m->in;
-		p[0].events = POLLOUT;
 		p[1].fd = m->out;
-		p[1].events = POLLIN;
-		if (poll(p, 2, -1) == -1 && errno != EINTR)
-			break;
+		p[2].fd = m->err;
+		p[3].fd = m->pidfd;
+		if (poll(p, 4, -1) == -1) {
+			if (errno != EINTR)
+				break;
+			continue;
+		}
 		if (m->in != -1 && p[0].revents != 0)
 			pump_in(m);
-		if (p[1].revents != 0)
+		if (m->out != -1 && p[1].revents != 0)
 			pump_out(m);
+		if (m->err != -1 && p[2].revents != 0)
+			pump_err(m);
+		if (m->pidfd != -1 && p[3].revents != 0) {
+			close(m->pidfd);
+			m->pidfd = -1;
+		}
 	}
-	if (m->in != -1)
-		close(m->in);
+	if (m->err != -1)
+		pump_err(m); /* what is there */
+	print_lines(stderr, &m->err_lines, true);
 	mg_buf_fini(&m->lines);
+	mg_buf_fini(&m->err_lines);
+}
+
+/* Three pipes: to the child, from it, and its complaints. */
+static bool
+make_pipes(int fds[6])
+{
+	int i;
+
+	for (i = 0; i < 3; i++)
+		if (pipe2(fds + (size_t)i * 2, O_CLOEXEC) != 0)
+			break;
+	if (i == 3)
+		return true;
+	while (i-- > 0) {
+		close(fds[i * 2]);
+		close(fds[i * 2 + 1]);
+	}
+	return false;
+}
+
+static void
+close_fd(int fd)
+{
+	if (fd != -1)
+		close(fd);
 }
 
 int
-hub_run(char *const argv[], const void *in, size_t n, struct mg_buf *out)
+hub_run(char *const argv[], const void *in, size_t n, struct mg_buf *out,
+    struct mg_buf *said)
 {
-	struct pump m = {.p = in, .left = n, .to = out};
-	int to[2], from[2], status = 0;
+	struct pump m = {.p = in, .left = n, .to = out, .said = said};
+	int fds[6], status = 0;
 	pid_t pid;
 
-	if (pipe2(to, O_CLOEXEC) != 0)
+	if (!make_pipes(fds))
 		return 255;
-	if (pipe2(from, O_CLOEXEC) != 0) {
-		close(to[0]);
-		close(to[1]);
-		return 255;
-	}
 	(void)signal(SIGPIPE, SIG_IGN);
-	pid = start(argv, to[0], from[1]);
-	close(to[0]);
-	close(from[1]);
-	m.in = to[1];
-	m.out = from[0];
+	pid = start(argv, fds[0], fds[3], fds[5]);
+	close(fds[0]);
+	close(fds[3]);
+	close(fds[5]);
+	m.in = fds[1];
+	m.out = fds[2];
+	m.err = fds[4];
+	m.pidfd = pid == -1 ? -1 : pidfd_open(pid, 0);
+	(void)fcntl(m.err, F_SETFL, O_NONBLOCK);
 	if (n == 0) {
 		close(m.in);
 		m.in = -1;
@@ -440,6 +505,10 @@ hub_run(char *const argv[], const void *in, size_t n, struct mg_buf *out)
 		(void)fcntl(m.in, F_SETFL, O_NONBLOCK);
 	}
 	pump(&m);
+	close_fd(m.in);
+	close_fd(m.out);
+	close_fd(m.err);
+	close_fd(m.pidfd);
 	while (pid != -1 && waitpid(pid, &status, 0) == -1 && errno == EINTR)
 		continue;
 	if (m.overflow)
@@ -449,7 +518,7 @@ hub_run(char *const argv[], const void *in, size_t n, struct mg_buf *out)
 
 int
 hub_ssh(const struct hub_target *t, const char *key, const char *command,
-    const void *in, size_t n, struct mg_buf *out)
+    const void *in, size_t n, struct mg_buf *out, struct mg_buf *said)
 {
 	const char *argv[16];
 	size_t i = 0;
@@ -468,7 +537,7 @@ hub_ssh(const struct hub_target *t, const char *key, const char *command,
 	argv[i++] = t->dest;
 	argv[i++] = command;
 	argv[i] = NULL;
-	return hub_run((char *const *)(uintptr_t)argv, in, n, out);
+	return hub_run((char *const *)(uintptr_t)argv, in, n, out, said);
 }
 
 enum mg_err

@@ -52,15 +52,17 @@ enum mg_err hub_find_key(
 
 /*
  * Runs a program with n bytes on its standard input. Its output goes to
- * out, or, when out is NULL, to ours, made printable line by line. Returns
- * its exit status, 255 when it could not be run or was ended, -1 when its
+ * out, or, when out is NULL, to ours, made printable line by line; what it
+ * complains of likewise to said, as far as it fits there. Returns its exit
+ * status, 255 when it could not be run or was ended, -1 when its
  * output is longer than out can be.
  */
-int hub_run(char *const argv[], const void *in, size_t n, struct mg_buf *out);
+int hub_run(char *const argv[], const void *in, size_t n, struct mg_buf *out,
+    struct mg_buf *said);
 
 /* The same for a command of the hub; key may be NULL. */
 int hub_ssh(const struct hub_target *t, const char *key, const char *command,
-    const void *in, size_t n, struct mg_buf *out);
+    const void *in, size_t n, struct mg_buf *out, struct mg_buf *said);
 
 /* Appends s as one word of a command of the hub (conn_args.h). */
 enum mg_err hub_put_word(struct mg_buf *b, const char *s) MG_MUST_CHECK;

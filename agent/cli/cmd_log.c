@@ -193,11 +193,10 @@ ask(const struct mg_log_req *q, enum mg_log_format format, const char *host,
 	if ((format > MG_LOG_FORMAT_JSON || host != NULL) &&
 	    (status = ask_host(&rd, json)) != 0)
 		return status;
-	if (host != NULL && strcmp(host, rd.host) != 0) {
-		mg_cli_say("this host is '%s'; it has no records of '%s'",
-		    rd.host, host);
-		return MG_EXIT_REFUSED;
-	}
+	if (host != NULL && strcmp(host, rd.host) != 0)
+		return mg_cli_failed(json, "not-found",
+		    "this host is '%s'; it has no records of '%s'", rd.host,
+		    host);
 	mg_log_format_head(format);
 	if ((ch = mg_cli_connect(json)) == NULL)
 		return MG_EXIT_REFUSED;

@@ -310,6 +310,16 @@ dispatch(const struct command *c, int argc, char **argv)
 	return c->fn(argc, argv);
 }
 
+/* What did not reach a full disk must not pass for the whole. */
+static int
+finish(int status)
+{
+	if (status != 0 || (fflush(stdout) == 0 && !ferror(stdout)))
+		return status;
+	mg_cli_say("cannot write all of the output: %s", strerror(errno));
+	return MG_EXIT_REFUSED;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -324,7 +334,7 @@ main(int argc, char **argv)
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
 	    strcmp(argv[1], "help") == 0) {
 		help(stdout);
-		return 0;
+		return finish(0);
 	}
 	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
 		printf("modelgate %s\n", MG_VERSION);
@@ -332,7 +342,8 @@ main(int argc, char **argv)
 	}
 	for (i = 0; i < NCOMMANDS; i++)
 		if (strcmp(commands[i].name, argv[1]) == 0)
-			return dispatch(&commands[i], argc - 1, argv + 1);
+			return finish(
+			    dispatch(&commands[i], argc - 1, argv + 1));
 	mg_cli_say("'%.100s' is not a command; see modelgate --help", argv[1]);
 	return MG_EXIT_USAGE;
 }

@@ -106,6 +106,8 @@ main(int argc, char **argv)
 	doc_files(&d);
 	doc_reach(&d);
 	show(&d);
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return 1;
 	if (record && !doc_record(&d))
 		return 1;
 	return d.bad > 0 ? 1 : 0;

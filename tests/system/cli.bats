@@ -1,0 +1,131 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: ISC
+#
+# The command line from where people stand: --json of every command, and what
+# it does when its descriptors, arguments or environment are odd.
+# shellcheck disable=SC2016
+
+bats_require_minimum_version 1.5.0
+load lib
+
+setup_file() { host_up; }
+teardown_file() { host_down; }
+
+# says WHO STATUS COMMAND...: each, with --json, ends with STATUS and says
+# JSON on standard output, or one refusal with why and text on standard error.
+says()
+{
+	local who=$1 want=$2
+	shift 2
+	run as "$who" bash -s "$want" "'$(printf '%q ' "$@")'" <<'END'
+want=$1
+eval "set -- $2"
+for c; do
+	eval "modelgate $c --json" >/tmp/out.$$ 2>/tmp/err.$$ </dev/null
+	s=$?
+	[ $s -eq "$want" ] || echo "WRONG $c: $s"
+	if [ "$want" = 0 ]; then
+		[ ! -s /tmp/err.$$ ] && jq -es 'length > 0' /tmp/out.$$ >/dev/null
+	else
+		jq . /tmp/out.$$ >/dev/null && jq -es 'length == 1 and
+		    (.[0] | .event == "refused" and (.why | length) > 0 and
+		    (.text | length) > 0)' /tmp/err.$$ >/dev/null
+	fi || echo "WRONG $c: $(cat /tmp/out.$$ /tmp/err.$$)"
+	cat /tmp/out.$$ /tmp/err.$$
+done
+END
+	ok
+	hasnt WRONG
+}
+
+@test "promise9 --json is JSON, for whoever may and whoever may not" {
+	says mallory 125 'run deploy receipt-ocr@2' 'run no-such-operation' \
+	    'request deploy receipt-ocr@2 --reason x' 'status ZZZZZZZZZZ' \
+	    'done ZZZZZZZZZZ' 'cancel ZZZZZZZZZZ' 'revoke ZZZZZZZZZZ' \
+	    'revoke --user alice' 'revoke --all' 'why ZZZZZZZZZZ' \
+	    'log --host elsewhere' 'verify' 'verify /nowhere' \
+	    'export ZZZZZZZZZZ' 'checkpoint' 'enroll' 'unenroll bob' \
+	    'show ZZZZZZZZZZ' 'approve ZZZZZZZZZZ --yes' \
+	    'deny ZZZZZZZZZZ --yes -m no' 'inbox --hub 127.0.0.1:1'
+	has 'mallory may not deploy'
+	# The hub's own words, not only that there were some.
+	has 'no request has that code'
+	has 'Connection refused'
+	says alice 0 status requests grants inbox models doctor
+	says dave 0 'log --type policy' report
+	says dave 125 inbox
+	has '"why":"hub-down"'
+	has 'Permission denied'
+}
+
+@test "approve, deny, show and inbox with --json: what was asked, what came of it" {
+	pipeline deploy receipt-ocr@2
+	id=$(wait_for_request)
+	soon in_inbox "$id"
+	run as bob "modelgate show $id --json"
+	ok
+	[ "$(jq -r '.code, .model' <<<"$output" | xargs)" = "$id receipt-ocr" ]
+	run as bob "modelgate approve $id --yes -m fine --json"
+	ok
+	[ "$(jq -r '.request, .decision, .outcome' <<<"$output" | xargs)" = "$id approve accepted" ]
+	says bob 125 "approve $id --yes"
+	run as carol "modelgate deny $id --yes -m 'not now' --json"
+	ok
+	[ "$(jq -r '.decision, .outcome' <<<"$output" | xargs)" = "deny accepted" ]
+	soon pipeline_ended
+	[ "$(cat "$BATS_TEST_TMPDIR/status")" = 125 ]
+	# Nobody signs by accident: without a terminal it takes --yes.
+	pipeline deploy receipt-ocr@2
+	id=$(wait_for_request)
+	soon in_inbox "$id"
+	says bob 125 "approve $id"
+	has '"why":"no-terminal"'
+	is_state "$id" pending
+	as ci-deploy "modelgate cancel $id" </dev/null
+	soon pipeline_ended
+}
+in_inbox() { as bob 'modelgate inbox --json' </dev/null | jq -e --arg id "$1" '.[] | select(.code == $id)'; }
+
+@test "output that does not reach a full disk is no success" {
+	for cmd in status 'status --json' log --help doctor verify; do
+		run root sh -c "modelgate $cmd >/dev/full" </dev/null
+		failed
+	done
+}
+
+@test "closed descriptors, no environment, bytes that are no text: an answer, nothing else" {
+	run as bob 'modelgate status <&- >&- 2>&-; echo $?
+	    env -i /usr/bin/modelgate status; echo $?
+	    (trap "" PIPE; modelgate why ZZZZZZZZZZ 2>&1 | true; echo ${PIPESTATUS[0]})
+	    (exec -a "" /usr/bin/modelgate) >/dev/null 2>&1; echo $?'
+	[ "$(grep -E '^[0-9]+$' <<<"$output" | xargs)" = '0 0 125 2' ] || fail status
+	n=$(ledger request | wc -l)
+	for bad in '--reason "$(printf "a\377")"' '-- "$(printf "\377")"' \
+	    '--reason "$(head -c 100000 /dev/zero | tr "\0" a)"'; do
+		run as ci-deploy "modelgate run deploy receipt-ocr@1 --no-wait $bad"
+		[ "$status" -eq 2 ] || fail "$bad"
+		[ "${#output}" -lt 300 ]
+	done
+	[ "$(ledger request | wc -l)" -eq "$n" ]
+	for bad in status 'revoke --user' 'why' 'show' 'log --user' 'run'; do
+		run as bob "modelgate $bad \"\$(printf '\\033]0;x\\007\\377')\""
+		[ "$status" -eq 2 ] || fail "$bad"
+		[[ $output != *$'\033'* ]]
+	done
+}
+
+@test "what the hub complains of is shown with nothing that a terminal acts on" {
+	# A hub that was taken over: ssh passes on what it says, as it is.
+	root sh -c 'mkdir /tmp/evil && cat >/tmp/evil/ssh && chmod 755 /tmp/evil/ssh' <<'EOF'
+#!/bin/sh
+printf '\033]0;title\007say\302\233yes\n\033[2J' >&2
+sleep 100 >/dev/null </dev/null & # a master that stays (ControlPersist)
+exit 1
+EOF
+	run as bob 'PATH=/tmp/evil:$PATH timeout 20 modelgate show ZZZZZZZZZZ; echo $?'
+	has say
+	has 125
+	hasnt $'\033'
+	hasnt $'\302\233'
+	pkill_in -u 7002 -x sleep
+}
