@@ -45,7 +45,7 @@ led_fail(const struct led *led, const char *fmt, ...)
 	mg_json_begin(&j, &b);
 	mg_json_obj(&j, NULL);
 	mg_json_str(&j, "event", "refused");
-	mg_json_str(&j, "why", "failed");
+	mg_json_str(&j, "why", "refused");
 	mg_json_str(&j, "text", raw);
 	mg_json_obj_end(&j);
 	if (mg_json_end(&j) == MG_ERR_OK && (line = mg_buf_cstr(&b)) != NULL)
