@@ -41,6 +41,7 @@
  *	pol_survey.c	who can, what can
  *	pol_near.c	which rules nearly apply, for explanations
  *	pol_clause.c	what an allowance takes, compared with another
+ *	pol_names.c	a name for each way in which patterns fit
  *	pol_imply.c	whether one condition holds whenever another does
  *	pol_diff.c	what a new policy changes for whom
  *	pol_diff_rest.c	and what it changes besides decisions
@@ -1026,8 +1027,7 @@ size_t pol_near(const struct mg_policy *p, const struct mg_ask *ask,
 /* ---- pol_clause.c ---- */
 
 enum pol_clause_kind {
-	POL_CLAUSE_MFA = 0,
-	POL_CLAUSE_MFA_AGE,
+	POL_CLAUSE_MFA = 0, /* how old it may be; 0: now */
 	POL_CLAUSE_HARDWARE,
 	POL_CLAUSE_KEYS,
 	POL_CLAUSE_KEY_AGE,
@@ -1063,6 +1063,8 @@ struct pol_clause {
 
 struct pol_clauses {
 	bool is_denied, is_cut;
+	/* Bits of kinds: what some rule says, or one that may yet apply. */
+	uint32_t said, elsewhere;
 	size_t n;
 	struct pol_clause v[POL_CLAUSES_MAX];
 };
@@ -1073,6 +1075,8 @@ struct pol_clauses {
 /* Of a verdict and the rules that it comes from; they live longer. */
 void pol_clauses_of(struct pol_clauses *cs, const struct mg_verdict *v,
     const struct pol_rule *const *rules, size_t n);
+/* Notes that the rule, which is not among these, might apply as well. */
+void pol_clauses_beside(struct pol_clauses *cs, const struct pol_rule *r);
 /* What the second allows that the first does not, and the reverse. */
 unsigned pol_clauses_compare(
     const struct pol_clauses *was, const struct pol_clauses *is);
@@ -1106,6 +1110,17 @@ bool pol_conds_clash(const struct mg_policy *pa, const struct pol_rule *a,
  */
 size_t pol_alternatives(struct pol_arena *mem, const struct pol_rule *r,
     unsigned conds, struct pol_rule *out);
+
+/* ---- pol_names.c ---- */
+
+/*
+ * Calls fn with valid names that fit the first of n patterns: at least one
+ * for each set of the others that fits some of them. MG_ERR_LIMIT: there may
+ * be more such sets.
+ */
+typedef void (*pol_name_fn)(void *arg, const char *name);
+enum mg_err pol_names(const char *const *patterns, size_t n, pol_name_fn fn,
+    void *arg) MG_MUST_CHECK;
 
 /* ---- pol_diff.c ---- */
 
@@ -1145,6 +1160,9 @@ bool pol_diff(const struct mg_policy *was, const struct mg_policy *is,
 
 void pol_diff_operations(const struct mg_policy *was,
     const struct mg_policy *is, pol_change_fn fn, void *arg);
+/* Separations that such a model comes under, or leaves. */
+void pol_diff_separated(const struct mg_policy *was, const struct mg_policy *is,
+    const char *model, const char *shown, pol_change_fn fn, void *arg);
 void pol_diff_separations(const struct mg_policy *was,
     const struct mg_policy *is, pol_change_fn fn, void *arg);
 void pol_diff_guard(const struct mg_policy *was, const struct mg_policy *is,

@@ -35,6 +35,13 @@ put(struct pol_clauses *cs, enum pol_clause_kind kind, const char *name,
 	c->strict = strict;
 }
 
+static void
+put_factor(struct pol_clauses *cs, const struct mg_demand *d)
+{
+	if (d->mfa)
+		put(cs, POL_CLAUSE_MFA, "", 0, -d->mfa_max_age_ms);
+}
+
 /* What a verdict does not hold: the strictest of all rules. */
 static void
 put_demand(struct pol_clauses *cs, const struct mg_demand *d)
@@ -42,8 +49,7 @@ put_demand(struct pol_clauses *cs, const struct mg_demand *d)
 	uint64_t signers = 0;
 	uint32_t i;
 
-	if (d->mfa_max_age_ms != 0)
-		put(cs, POL_CLAUSE_MFA_AGE, "", 0, -d->mfa_max_age_ms);
+	put_factor(cs, d);
 	if (d->hardware_key)
 		put(cs, POL_CLAUSE_HARDWARE, "", 0, 1);
 	if (d->keys != 0)
@@ -88,8 +94,6 @@ put_verdict(struct pol_clauses *cs, const struct mg_verdict *v)
 {
 	size_t i;
 
-	if (v->mfa)
-		put(cs, POL_CLAUSE_MFA, "", 0, 1);
 	for (i = 0; v->is_flat && i < v->nslots; i++)
 		put(cs, POL_CLAUSE_ROLE, v->slots[i].role, 0,
 		    v->slots[i].count);
@@ -107,15 +111,35 @@ put_verdict(struct pol_clauses *cs, const struct mg_verdict *v)
 		put(cs, POL_CLAUSE_NUMBER, "", 0, 1);
 	if (v->artifact_signed)
 		put(cs, POL_CLAUSE_SIGNED, "", 0, 1);
-	if (v->nslots > 0)
-		put(cs, POL_CLAUSE_APPROVE_WITHIN, "", 0,
-		    -v->approve_within_ms);
+	put(cs, POL_CLAUSE_APPROVE_WITHIN, "", 0, -v->approve_within_ms);
 	if (v->nslots > 0)
 		put_outage(cs, v);
 	put(cs, POL_CLAUSE_START_WITHIN, "", 0, -v->start_within_ms);
 	put(cs, POL_CLAUSE_LASTS, "", 0, -v->lasts_ms);
 	put(cs, POL_CLAUSE_USES, "", 0,
 	    v->uses == 0 ? INT64_MIN : -(int64_t)v->uses);
+}
+
+/* Clauses that have a default where no rule says anything, as bits. */
+static uint32_t
+said_by(const struct mg_demand *d)
+{
+	uint32_t bits = 0;
+
+	bits |= (uint32_t)(d->approve_within_ms != 0)
+		<< POL_CLAUSE_APPROVE_WITHIN;
+	bits |= (uint32_t)(d->start_within_ms != 0) << POL_CLAUSE_START_WITHIN;
+	bits |= (uint32_t)(d->lasts_ms != 0) << POL_CLAUSE_LASTS;
+	bits |= (uint32_t)d->has_uses << POL_CLAUSE_USES;
+	bits |= (uint32_t)(d->outage.lasts_ms != 0) << POL_CLAUSE_GLASS_LASTS;
+	return bits;
+}
+
+void
+pol_clauses_beside(struct pol_clauses *cs, const struct pol_rule *r)
+{
+	if (r->effect != POL_DENY && r->demand != NULL)
+		cs->elsewhere |= said_by(r->demand);
 }
 
 void
@@ -125,21 +149,25 @@ pol_clauses_of(struct pol_clauses *cs, const struct mg_verdict *v,
 	size_t i;
 
 	cs->n = 0;
+	cs->said = 0;
 	cs->is_cut = false;
 	cs->is_denied = v->kind == MG_VERDICT_DENY;
 	if (cs->is_denied)
 		return;
+	for (i = 0; i < n; i++) /* it is said first */
+		if (rules[i]->effect != POL_DENY && rules[i]->demand != NULL)
+			put_factor(cs, rules[i]->demand);
 	put_verdict(cs, v);
 	for (i = 0; i < n; i++)
-		if (rules[i]->effect != POL_DENY && rules[i]->demand != NULL)
+		if (rules[i]->effect != POL_DENY && rules[i]->demand != NULL) {
 			put_demand(cs, rules[i]->demand);
+			cs->said |= said_by(rules[i]->demand);
+		}
 }
 
 static void
 put_asked(struct pol_clauses *cs, const struct mg_demand *d)
 {
-	if (d->mfa)
-		put(cs, POL_CLAUSE_MFA, "", 0, 1);
 	put_demand(cs, d);
 	if (d->approve != NULL)
 		put(cs, POL_CLAUSE_WAYS, d->approve->text, 0, 1);
@@ -176,6 +204,21 @@ counts(const struct pol_clause *c, const struct pol_clauses *other)
 	       find(other, &glass) != NULL;
 }
 
+/*
+ * Where only one of them says it, the other has the default: 1h instead of
+ * the 30m that nobody said is wider, but instead of the 2h that yet another
+ * rule says it is narrower.
+ */
+static bool
+is_doubtful(const struct pol_clauses *was, const struct pol_clauses *is,
+    enum pol_clause_kind kind)
+{
+	uint32_t bit = UINT32_C(1) << kind;
+
+	return ((was->said ^ is->said) & bit) != 0 &&
+	       ((was->elsewhere | is->elsewhere) & bit) != 0;
+}
+
 unsigned
 pol_clauses_compare(const struct pol_clauses *was, const struct pol_clauses *is)
 {
@@ -193,6 +236,8 @@ pol_clauses_compare(const struct pol_clauses *was, const struct pol_clauses *is)
 		c = &was->v[i];
 		if ((other = find(is, c)) == NULL)
 			how |= counts(c, is) ? POL_WIDER : 0;
+		else if (is_doubtful(was, is, c->kind))
+			how |= POL_WIDER | POL_NARROWER;
 		else if (other->strict != c->strict)
 			how |= other->strict < c->strict ? POL_WIDER
 							 : POL_NARROWER;
@@ -268,10 +313,10 @@ say_clause(struct pol_words *w, const struct pol_clause *c)
 
 	switch (c->kind) {
 	case POL_CLAUSE_MFA:
-		pol_put(w, "mfa");
-		break;
-	case POL_CLAUSE_MFA_AGE:
-		say_time(w, "mfa not older than ", -c->strict, "");
+		if (c->strict == 0)
+			pol_put(w, "mfa");
+		else
+			say_time(w, "mfa not older than ", -c->strict, "");
 		break;
 	case POL_CLAUSE_HARDWARE:
 		pol_put(w, "a hardware key");

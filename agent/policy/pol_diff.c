@@ -19,7 +19,7 @@
 
 #define MOMENTS_MAX 16	      /* at which memberships begin or end */
 #define MODEL_CLASSES_MAX 256 /* whose attributes change */
-#define MODEL_PAIRS_MAX 65536 /* of patterns */
+#define MODEL_LOOKS_MAX 1024  /* sections that change */
 #define TRIALS_MAX 4096	      /* circumstances for one class and operation */
 #define ROWS_MAX 256
 #define PAIRS_MAX 400000 /* of a class and an operation */
@@ -56,7 +56,9 @@ struct diff {
 	bool *used[2], *used_model[2]; /* by atom */
 	bool *approves[2];	       /* by role */
 	const struct mg_people *people;
-	struct pol_vec seen; /* uint64_t, signs that were looked at */
+	struct pol_vec seen;	/* uint64_t, signs that were looked at */
+	struct pol_vec classes; /* struct class, of models */
+	struct pol_arena model_mem;
 	/* One class and operation. */
 	const char *const *users;
 	size_t nusers;
@@ -200,6 +202,9 @@ mark_used(struct diff *d, int k)
 		if (r->demand != NULL && r->demand->outage.review != 0)
 			d->approves[k][r->demand->outage.review - 1] = true;
 	}
+	for (i = 0; i < p->separations.n; i++)
+		mark_sel(d->used_model[k],
+		    ((struct pol_separation *)p->separations.v)[i].model);
 	for (i = 0; i < p->guard.nsigners; i++) {
 		j = pol_role_rank(p, p->guard.signers[i].role,
 		    strlen(p->guard.signers[i].role));
@@ -247,7 +252,9 @@ end(struct diff *d)
 			pol_survey_fini(&d->s[k]);
 	}
 	pol_arena_fini(&d->mem);
+	pol_arena_fini(&d->model_mem);
 	pol_vec_fini(&d->seen);
+	pol_vec_fini(&d->classes);
 	pol_vec_fini(&d->alts);
 	pol_vec_fini(&d->rows);
 	pol_vec_fini(&d->sub);
@@ -307,9 +314,12 @@ judge(struct diff *d, int k, const struct alt *a, const struct alt *b,
 
 	memset(&v, 0, sizeof(v));
 	d->sub.n = 0;
+	out->elsewhere = 0;
 	for (i = 0; d->op[k] != POL_NONE && i < d->s[k].found.n; i++) {
-		if (!holds(d, k, found(d, k, i), a, b))
+		if (!holds(d, k, found(d, k, i), a, b)) {
+			pol_clauses_beside(out, found(d, k, i));
 			continue;
+		}
 		if ((slot = pol_vec_add(&d->sub, sizeof(*slot))) == NULL) {
 			d->no_memory = true;
 			return;
@@ -970,167 +980,273 @@ name_for(const char *pattern, char *out, size_t size)
 		    *pattern == '?' ? 'x' : *pattern);
 }
 
-/* Whether a model like this was looked at; remembers it. */
-static bool
-is_new_model(struct diff *d, uint64_t was, uint64_t is, size_t *nclasses)
-{
-	uint64_t sign = pol_mix64(was) + is + 1;
-
-	if (!is_new(d, sign))
-		return false;
-	if (*nclasses == MODEL_CLASSES_MAX) {
-		d->is_cut = true; /* Rule 1 */
-		return false;
-	}
-	(*nclasses)++;
-	return true;
-}
-
-/* The models of that name, shown as pattern. */
-static void
-compare_model(
-    struct diff *d, const char *name, const char *pattern, size_t *nclasses)
-{
-	uint64_t was, is;
-
-	if (d->no_memory ||
-	    sum_model(d, WAS, name, false) == sum_model(d, IS, name, false))
-		return;
-	was = sum_model(d, WAS, name, true);
-	is = sum_model(d, IS, name, true);
-	if (was == is || !is_new_model(d, was, is, nclasses))
-		return;
-	d->model = name;
-	d->model_shown = pattern;
-	compare_people(d, false);
-	d->model = d->model_shown = NULL;
-}
-
 #define PROBE_MAX (MG_NAME_MAX * 3 + 1)
 
-/* Every name and pattern that sections or rules have. */
-static void
-compare_patterns(struct diff *d, int k, size_t *nclasses)
+/* Models that change alike, by what rules see of them. */
+struct class
 {
-	const struct pol_models *m = &d->p[k]->models;
-	char name[PROBE_MAX], pattern[MG_NAME_MAX + 2];
+	uint64_t was, is;
+	const char *name; /* one of them */
+	char shown[POL_ROW_TEXT];
+	bool is_cut; /* shown is not all */
+};
+
+/* What is looked at while the names of one pattern are. */
+struct look {
+	struct diff *d;
+	const char *pattern;
+	uint64_t any_sign;     /* of that name's class; 0: it does not change */
+	struct pol_vec signs;  /* uint64_t, classes met below the pattern */
+	struct pol_map others; /* patterns that fit some of the same names */
+};
+
+static struct class *
+class_of(struct diff *d, uint64_t was, uint64_t is, const char *name)
+{
+	struct class *c = d->classes.v;
 	uint32_t i;
 
-	for (i = 0; i < m->exact.text.n; i++)
-		compare_model(
-		    d, m->exact.text.v[i].s, m->exact.text.v[i].s, nclasses);
+	for (i = 0; i < d->classes.n; i++, c++)
+		if (c->was == was && c->is == is)
+			return c;
+	if (d->classes.n == MODEL_CLASSES_MAX) {
+		d->is_cut = true; /* Rule 1 */
+		return NULL;
+	}
+	if ((c = pol_vec_add(&d->classes, sizeof(*c))) == NULL ||
+	    (c->name = pol_strndup(&d->model_mem, name, strlen(name))) ==
+		NULL) {
+		d->no_memory = true;
+		return NULL;
+	}
+	c->was = was;
+	c->is = is;
+	return c;
+}
+
+/* "fraud-*, such as ocr-a" */
+static void
+show_in(struct class *c, const char *such, const char *name)
+{
+	struct pol_words w = {.s = c->shown,
+	    .n = strlen(c->shown),
+	    .size = sizeof(c->shown) - sizeof(", and more")};
+
+	if (c->is_cut)
+		return;
+	if (w.n + strlen(name) + 12 > w.size) {
+		c->is_cut = true;
+		w.size = sizeof(c->shown);
+		pol_put(&w, ", and more");
+		return;
+	}
+	pol_say(&w, "%s%s%s", w.n == 0 ? "" : ", ", such, name);
+}
+
+/* The class of a name that changes, as a number; 0: it does not change. */
+static uint64_t
+sign_of_model(struct diff *d, const char *name, uint64_t *was, uint64_t *is)
+{
+	if (sum_model(d, WAS, name, false) == sum_model(d, IS, name, false))
+		return 0;
+	*was = sum_model(d, WAS, name, true);
+	*is = sum_model(d, IS, name, true);
+	return *was == *is ? 0 : pol_mix64(*was) + *is + 1;
+}
+
+/* The name alone, or as what stands for a pattern. */
+static uint64_t
+add_model(struct diff *d, const char *name, const char *shown)
+{
+	uint64_t was, is, sign = sign_of_model(d, name, &was, &is);
+	struct class *c;
+
+	if (sign != 0 && (c = class_of(d, was, is, name)) != NULL)
+		show_in(c, "", shown);
+	return sign;
+}
+
+/* A name below a pattern: said where it changes otherwise than that. */
+static void
+look_at(void *arg, const char *name)
+{
+	struct look *k = arg;
+	uint64_t was, is, sign = sign_of_model(k->d, name, &was, &is), *slot;
+	struct class *c;
+	uint32_t i;
+
+	if (sign == 0 || sign == k->any_sign || k->d->no_memory)
+		return;
+	for (i = 0; i < k->signs.n; i++)
+		if (((uint64_t *)k->signs.v)[i] == sign)
+			return;
+	if ((slot = pol_vec_add(&k->signs, sizeof(*slot))) == NULL) {
+		k->d->no_memory = true;
+		return;
+	}
+	*slot = sign;
+	if ((c = class_of(k->d, was, is, name)) != NULL)
+		show_in(c, "such as ", name);
+}
+
+/* Whether some name fits both; quick for what most patterns are. */
+static bool
+may_meet(const char *a, const char *b)
+{
+	size_t n = strcspn(a, "*?"), m = strcspn(b, "*?");
+
+	return strncmp(a, b, n < m ? n : m) == 0 && pol_glob_meet(a, b);
+}
+
+static void
+add_other(struct look *k, const char *pattern)
+{
+	if (strcmp(pattern, k->pattern) != 0 && may_meet(pattern, k->pattern) &&
+	    pol_map_add(&k->others, &k->d->model_mem, pattern,
+		strlen(pattern)) == POL_NONE)
+		k->d->no_memory = true;
+}
+
+/* Patterns beside this one; names that are spelled out are looked at. */
+static void
+add_others(struct look *k, const struct pol_models *m)
+{
+	char pattern[MG_NAME_MAX + 2];
+	uint32_t i;
+
 	for (i = 0; i < m->prefix.text.n; i++) {
 		snprintf(
 		    pattern, sizeof(pattern), "%s*", m->prefix.text.v[i].s);
-		name_for(pattern, name, sizeof(name));
-		compare_model(d, name, pattern, nclasses);
+		add_other(k, pattern);
 	}
-	for (i = 0; i < m->general.text.n; i++) {
-		name_for(m->general.text.v[i].s, name, sizeof(name));
-		compare_model(d, name, m->general.text.v[i].s, nclasses);
-	}
+	for (i = 0; i < m->general.text.n; i++)
+		add_other(k, m->general.text.v[i].s);
+	for (i = 0; i < m->exact.text.n; i++)
+		if (mg_name_matches(m->exact.text.v[i].s, k->pattern))
+			look_at(k, m->exact.text.v[i].s);
 }
 
-/* general with part in place of each '?' that stands before any '*'. */
+/* All models of a section that is new, gone or another. */
 static void
-overlay(const char *general, const char *part, char *out, size_t size)
+compare_pattern(struct diff *d, const char *pattern)
 {
-	struct pol_words w = {.s = out, .size = size};
+	struct look k = {.d = d, .pattern = pattern};
+	char any[PROBE_MAX];
+	const char **v;
+	enum mg_err r;
+	uint32_t i;
 
-	out[0] = '\0';
-	for (; *general != '\0'; general++) {
-		if (*general == '*')
-			part = "";
-		pol_say(&w, "%c",
-		    *general == '?' && *part != '\0' ? *part : *general);
-		part += *part != '\0';
-	}
-}
-
-/* "ocr-a" for "*-a" and "ocr*", "ocr" for "?cr" and "ocr*". */
-static void
-compare_joined(
-    struct diff *d, const char *general, const char *part, size_t *nclasses)
-{
-	char one[PROBE_MAX], name[PROBE_MAX];
-	size_t n = strcspn(general, "*");
-
-	overlay(general, part, one, sizeof(one));
-	name_for(one, name, sizeof(name));
-	compare_model(d, name, name, nclasses);
-	if (general[n] == '\0')
-		return;
-	/* In place of the first '*', or from the beginning on. */
-	name_for(part, one, sizeof(one));
-	snprintf(name, sizeof(name), "%.*s%s%s", (int)n, general, one,
-	    general + n + 1);
-	name_for(name, one, sizeof(one));
-	compare_model(d, one, one, nclasses);
-	if (n == 0 || strncmp(part, general, n) != 0)
-		return;
-	name_for(part, one, sizeof(one));
-	snprintf(name, sizeof(name), "%s%s", one, general + n + 1);
-	name_for(name, one, sizeof(one));
-	compare_model(d, one, one, nclasses);
-}
-
-/* What fits two patterns, where one is not PREFIX*. */
-static void
-compare_pairs(struct diff *d, int g, int k, size_t *nclasses)
-{
-	const struct pol_map *general = &d->p[g]->models.general.text;
-	const struct pol_models *m = &d->p[k]->models;
-	uint32_t i, j, n = m->prefix.text.n + m->general.text.n;
-
-	if ((uint64_t)general->n * n > MODEL_PAIRS_MAX) {
-		d->is_cut = true; /* Rule 1 */
+	if (strpbrk(pattern, "*?") == NULL) {
+		(void)add_model(d, pattern, pattern);
 		return;
 	}
-	for (i = 0; i < general->n; i++) {
-		for (j = 0; j < m->prefix.text.n; j++)
-			compare_joined(d, general->v[i].s,
-			    m->prefix.text.v[j].s, nclasses);
-		for (j = 0; j < m->general.text.n; j++)
-			compare_joined(d, general->v[i].s,
-			    m->general.text.v[j].s, nclasses);
+	name_for(pattern, any, sizeof(any));
+	if (mg_name_is_valid(any))
+		k.any_sign = add_model(d, any, pattern);
+	add_others(&k, &d->p[WAS]->models);
+	add_others(&k, &d->p[IS]->models);
+	if ((v = calloc(k.others.n + 1U, sizeof(*v))) != NULL) {
+		v[0] = pattern;
+		for (i = 0; i < k.others.n; i++)
+			v[i + 1] = k.others.v[i].s;
+		r = pol_names(v, k.others.n + 1U, look_at, &k);
+		d->is_cut = d->is_cut || r == MG_ERR_LIMIT; /* Rule 1 */
+		d->no_memory = d->no_memory || r == MG_ERR_NOMEM;
 	}
+	d->no_memory = d->no_memory || v == NULL;
+	free(v);
+	pol_vec_fini(&k.signs);
+	pol_map_fini(&k.others);
 }
 
-/* What all sections say, as a number. */
+/* What a section says, as a number. */
 static uint64_t
-sum_sections(const struct mg_policy *p)
+sum_section(const struct mg_policy *p, const struct pol_model *m)
 {
-	uint64_t sum = 0, one;
-	uint32_t i, j, k;
+	uint64_t sum = 1;
+	uint32_t i, j;
 
-	for (i = 0; i < p->models.sections.n; i++) {
-		const struct pol_model *m = pol_model(p, i);
+	for (i = 0; i < m->nattrs; i++)
+		for (j = 0; j < m->attrs[i].natoms; j++) {
+			const struct pol_sym *sym =
+			    &p->models.atoms.v[m->attrs[i].atoms[j]];
 
-		one = pol_hash64(m->pattern, strlen(m->pattern));
-		for (j = 0; j < m->nattrs; j++)
-			for (k = 0; k < m->attrs[j].natoms; k++) {
-				const struct pol_sym *sym =
-				    &p->models.atoms.v[m->attrs[j].atoms[k]];
-
-				one += pol_mix64(pol_hash64(sym->s, sym->len));
-			}
-		sum += pol_mix64(one);
-	}
+			sum += pol_mix64(pol_hash64(sym->s, sym->len));
+		}
 	return sum;
+}
+
+static int
+by_pattern(const void *a, const void *b)
+{
+	const struct pol_model *const *x = a, *const *y = b;
+
+	return strcmp((*x)->pattern, (*y)->pattern);
+}
+
+/* The sections of a policy by their patterns; NULL: no memory. */
+static const struct pol_model **
+sorted_sections(const struct mg_policy *p)
+{
+	uint32_t i, n = p->models.sections.n;
+	const struct pol_model **v = calloc(n + 1U, sizeof(*v));
+
+	for (i = 0; v != NULL && i < n; i++)
+		v[i] = pol_model(p, i);
+	if (v != NULL && n > 1)
+		qsort(v, n, sizeof(*v), by_pattern);
+	return v;
+}
+
+/* Every section that is not the same in both, once. */
+static void
+compare_sections(struct diff *d, const struct pol_model *const *was,
+    const struct pol_model *const *is)
+{
+	uint32_t i = 0, j = 0, n = d->p[WAS]->models.sections.n;
+	uint32_t m = d->p[IS]->models.sections.n, looks = 0;
+	const char *pattern;
+	int order;
+
+	while ((i < n || j < m) && !d->no_memory) {
+		order = i == n	 ? 1
+			: j == m ? -1
+				 : strcmp(was[i]->pattern, is[j]->pattern);
+		pattern = order <= 0 ? was[i]->pattern : is[j]->pattern;
+		if (order != 0 || sum_section(d->p[WAS], was[i]) !=
+				      sum_section(d->p[IS], is[j])) {
+			if (looks++ < MODEL_LOOKS_MAX)
+				compare_pattern(d, pattern);
+			else
+				d->is_cut = true; /* Rule 1 */
+		}
+		i += order <= 0;
+		j += order >= 0;
+	}
 }
 
 static bool
 compare_models(struct diff *d)
 {
-	size_t nclasses = 0;
-	int k;
+	const struct pol_model **was = sorted_sections(d->p[WAS]);
+	const struct pol_model **is = sorted_sections(d->p[IS]);
+	struct class *c;
+	uint32_t i;
 
-	if (sum_sections(d->p[WAS]) == sum_sections(d->p[IS]))
-		return true;
-	for (k = WAS; k <= IS; k++)
-		compare_patterns(d, k, &nclasses);
-	for (k = 0; k < 4; k++)
-		compare_pairs(d, k & 1, k >> 1, &nclasses);
+	d->no_memory = d->no_memory || was == NULL || is == NULL;
+	if (!d->no_memory)
+		compare_sections(d, was, is);
+	c = d->classes.v;
+	for (i = 0; i < d->classes.n && !d->no_memory; i++, c++) {
+		d->model = c->name;
+		d->model_shown = c->shown;
+		compare_people(d, false);
+		pol_diff_separated(
+		    d->p[WAS], d->p[IS], c->name, c->shown, d->fn, d->arg);
+	}
+	d->model = d->model_shown = NULL;
+	free(was);
+	free(is);
 	return !d->no_memory;
 }
 

@@ -21,6 +21,10 @@ say_operation(struct pol_words *w, const struct mg_operation *op)
 		pol_say(w, "%s%s", i == 0 ? "" : " ", op->argv[i]);
 	pol_say(w, " as %s in %s, artifact %s", or_none(op->run_as),
 	    or_none(op->cwd), or_none(op->artifact));
+	if (strcmp(or_none(op->effect), "none") != 0)
+		pol_say(w, ", effect %s", op->effect);
+	if (op->serves != NULL)
+		pol_say(w, ", serves %s", op->serves);
 }
 
 void
@@ -145,6 +149,48 @@ pol_diff_separations(const struct mg_policy *was, const struct mg_policy *is,
 		one = separation(is, i);
 		if (same_in(was, key_of(is, one)) == NULL)
 			report(p, NULL, one, fn, arg);
+	}
+}
+
+static bool
+is_separated(const struct mg_policy *p, const struct pol_separation *s,
+    const char *model)
+{
+	struct pol_facts f = {.p = p};
+
+	if (s->model == NULL)
+		return true;
+	f.nmodel = pol_model_atoms(p, model, f.model_buf, &f.model);
+	return pol_model_sel_match(&f, s->model);
+}
+
+void
+pol_diff_separated(const struct mg_policy *was, const struct mg_policy *is,
+    const char *model, const char *shown, pol_change_fn fn, void *arg)
+{
+	const struct pol_separation *one, *other;
+	char text[POL_ROW_TEXT];
+	struct pol_change c = {.kind = POL_CHANGE_SEPARATION, .model = shown};
+	bool before, after;
+	uint32_t i;
+
+	for (i = 0; i < is->separations.n; i++) {
+		struct pol_words w = {.s = text, .size = sizeof(text)};
+
+		one = separation(is, i);
+		if ((other = same_in(was, key_of(is, one))) == NULL)
+			continue;
+		before = is_separated(was, other, model);
+		after = is_separated(is, one, model);
+		if (before == after)
+			continue;
+		say_separation(&w, is, one);
+		c.how = after ? POL_NARROWER : POL_WIDER;
+		c.before = before ? text : NULL;
+		c.after = after ? text : NULL;
+		c.rule = one->name;
+		c.where = one->where;
+		fn(arg, &c);
 	}
 }
 

@@ -261,7 +261,8 @@ say_hard(
 		    pol_match(f, v[i], false) != 0)
 			continue;
 		hard = *v[i]->demand;
-		hard.mfa = hard.confirm_number = hard.different_teams = false;
+		hard.mfa = hard.mfa_max_age_ms != 0; /* how old, that is */
+		hard.confirm_number = hard.different_teams = false;
 		hard.artifact_signed = false;
 		hard.approve = NULL;
 		text[0] = '\0';

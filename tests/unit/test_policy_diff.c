@@ -209,6 +209,72 @@ a_model_that_changes_its_attributes(void **state)
 	assert_string_equal(out, "narrower deploy fraud-*:  > - (ann)\n");
 }
 
+#define MODELS "[rule r]\noperation = deploy\nrole = ops\nmodel = tier:mid\n"
+
+/* One change for all models that change alike, which are all named. */
+static void
+models_that_change_alike_are_all_named(void **state)
+{
+	(void)state;
+	changes(MODELS "[model a-*]\ntier = mid\n[model b-*]\ntier = mid\n"
+		       "[model c]\ntier = mid\n",
+	    MODELS, "narrower deploy a-*, b-*, c:  > - (ann)\n");
+	/* What fits both patterns changes otherwise than either. */
+	changes(MODELS "[model *-x]\ndata = pii\n",
+	    MODELS "[model *-x]\ntier = mid\n[model yyy*]\ntier = low\n",
+	    "wider deploy *-x: - >  (ann)\n");
+	changes(MODELS "[rule d]\neffect = deny\noperation = deploy\n"
+		       "model = *q?\n",
+	    MODELS "[rule d]\neffect = deny\noperation = deploy\n"
+		   "model = *q?\n[model zz-?]\ntier = mid\n",
+	    "wider deploy zz-?: - >  (ann)\n");
+	changes(MODELS "[separation s]\noperations = deploy, promote\n"
+		       "model = tier:high\n",
+	    MODELS "[separation s]\noperations = deploy, promote\n"
+		   "model = tier:high\n[model ocr-*]\ntier = high\n",
+	    "narrower separation  ocr-*: - > one person at most 1 of deploy, "
+	    "promote for models tier:high\n");
+}
+
+/* What only "fraud-a" does, of "fraud-?" and "*-a". */
+static void
+a_name_between_two_patterns_is_found(void **state)
+{
+	static const char text[] =
+	    "[operation deploy]\ncommand = /bin/true {model}\nrun-as = www\n"
+	    "[role ops]\nmembers = ann\n[rule r]\noperation = deploy\n"
+	    "role = ops\nmodel = !tier:pii & *-a, fraud-*\n";
+	char was[1024];
+
+	(void)state;
+	snprintf(was, sizeof(was), "%s[model fraud-?]\ntier = pii\n", text);
+	compare(was, text);
+	assert_string_equal(out, "wider deploy such as fraud-a: - >  (ann)\n");
+}
+
+/* The direction is that of what is decided, not of how much is written. */
+static void
+what_is_written_more_may_ask_for_less(void **state)
+{
+	(void)state;
+	changes(RULE "mfa = required\n",
+	    RULE "mfa = required\nmfa-max-age = 10m\n",
+	    "wider deploy: mfa > mfa not older than 10m (ann)\n");
+	changes(RULE "mfa-max-age = 10m\n", RULE "mfa-max-age = 5m\n",
+	    "narrower deploy: mfa not older than 10m > mfa not older than 5m "
+	    "(ann)\n");
+	changes(RULE, RULE "lasts = 2h\n",
+	    "wider deploy: lasts 30m > lasts 2h (ann)\n");
+	/* Instead of 30m, or of the 3h on some hosts. */
+	changes(RULE "[rule q]\neffect = require\noperation = deploy\n"
+		     "host = env:a\nlasts = 3h\n",
+	    RULE "[rule q]\neffect = require\noperation = deploy\n"
+		 "host = env:a\nlasts = 3h\n"
+		 "[rule p]\neffect = require\noperation = deploy\n"
+		 "lasts = 2h\n",
+	    "changed deploy: lasts 30m > lasts 2h (ann)\n");
+}
+
 static void
 two_models_at_once_are_none(void **state)
 {
@@ -273,6 +339,9 @@ main(void)
 		denials_and_demands_matter_where_something_is_allowed),
 	    cmocka_unit_test(people_who_move_between_roles),
 	    cmocka_unit_test(a_model_that_changes_its_attributes),
+	    cmocka_unit_test(models_that_change_alike_are_all_named),
+	    cmocka_unit_test(a_name_between_two_patterns_is_found),
+	    cmocka_unit_test(what_is_written_more_may_ask_for_less),
 	    cmocka_unit_test(two_models_at_once_are_none),
 	    cmocka_unit_test(commands_separations_and_the_guard),
 	    cmocka_unit_test(a_zone_of_the_policy_changes_its_times),

@@ -1164,10 +1164,56 @@ the_engine_answers_as_the_model_does(void **testing)
 
 /* ---- what is said of a new policy ---- */
 
+/* What is told of one operation. */
+struct heard {
+	const char *operation;
+	unsigned how;
+};
+
 static void
 note(void *arg, const struct pol_change *c)
 {
-	*(unsigned *)arg |= c->how;
+	struct heard *heard = arg;
+
+	if (c->kind != POL_CHANGE_DECISION ||
+	    strcmp(c->operation, heard->operation) == 0)
+		heard->how |= c->how;
+}
+
+/* One thing that one rule asks for is another. */
+static void
+change_demand(struct rule *r)
+{
+	unsigned i = below(ROLES);
+
+	if (r->effect == POL_DENY)
+		return;
+	switch (below(6)) {
+	case 0:
+		r->mfa = true;
+		r->hardware = false;
+		r->mfa_age = r->mfa_age > 0 ? 0 : 5 + below(10);
+		break;
+	case 1:
+		r->lasts = below(90);
+		break;
+	case 2:
+		r->uses = below(4);
+		r->unlimited = r->uses > 0 && chance(30);
+		break;
+	case 3:
+		r->approve = below(90);
+		break;
+	case 4:
+		r->need[i] = below(3);
+		break;
+	case 5:
+		r->mfa = !r->mfa;
+		r->mfa_age = 0;
+		break;
+	}
+	if (r->effect == POL_REQUIRE && !asks(r))
+		r->need[0] = 1;
 }
 
 /* One rule, or who is in the roles, is another. */
@@ -1177,7 +1223,7 @@ change(struct table *t)
 	struct table other;
 	unsigned i = t->nrules == 0 ? 0 : below(t->nrules);
 
-	switch (below(4)) {
+	switch (below(7)) {
 	case 0:
 		if (t->nrules > 0)
 			t->rule[i] = t->rule[--t->nrules];
@@ -1190,33 +1236,54 @@ change(struct table *t)
 		make_table(&other);
 		other.nrules = t->nrules;
 		memcpy(other.rule, t->rule, sizeof(other.rule));
-		/* Of models one name for each two patterns is looked at. */
-		memcpy(other.attr, t->attr, sizeof(other.attr));
-		memcpy(other.has_section, t->has_section,
-		    sizeof(other.has_section));
 		*t = other;
 		break;
 	case 3:
 		t->rule[i].lasts += 7;
 		t->separation = !t->separation;
 		break;
+	case 4:
+		i = below(PATTERNS);
+		t->has_section[i] = true;
+		t->attr[i][below(2)] = (int)below(4) - 1;
+		break;
+	case 5:
+	case 6:
+		if (t->nrules > 0)
+			change_demand(&t->rule[i]);
+		break;
 	}
 }
 
-static bool
-decide_alike(const struct mg_verdict *a, const struct mg_verdict *b)
+/* How many people of the role are asked for. */
+static unsigned
+asked_of(const struct mg_verdict *v, const char *role)
 {
 	size_t i;
 
-	if (a->kind != b->kind || a->mfa != b->mfa || a->nslots != b->nslots ||
-	    a->lasts_ms != b->lasts_ms || a->uses != b->uses ||
-	    a->approve_within_ms != b->approve_within_ms)
-		return false;
-	for (i = 0; i < a->nslots; i++)
-		if (strcmp(a->slots[i].role, b->slots[i].role) != 0 ||
-		    a->slots[i].count != b->slots[i].count)
-			return false;
-	return true;
+	for (i = 0; i < v->nslots; i++)
+		if (strcmp(v->slots[i].role, role) == 0)
+			return v->slots[i].count;
+	return 0;
+}
+
+/* Whether b allows anything that a does not. */
+static bool
+is_wider(const struct mg_verdict *a, const struct mg_verdict *b)
+{
+	bool wider;
+	unsigned i;
+
+	if (a->kind == MG_VERDICT_DENY || b->kind == MG_VERDICT_DENY)
+		return a->kind == MG_VERDICT_DENY && b->kind != MG_VERDICT_DENY;
+	wider = (a->mfa && !b->mfa) || b->lasts_ms > a->lasts_ms ||
+		(a->uses != 0 && (b->uses == 0 || b->uses > a->uses)) ||
+		(a->nslots > 0 && b->nslots > 0 &&
+		    b->approve_within_ms > a->approve_within_ms);
+	for (i = 0; i < ROLES; i++)
+		wider = wider ||
+			asked_of(a, role_names[i]) > asked_of(b, role_names[i]);
+	return wider;
 }
 
 /* Whatever is decided otherwise is told of, and in the right direction. */
@@ -1227,7 +1294,8 @@ compare_answers(struct mg_policy *const *p, const char *old)
 	const char *user[1];
 	struct question q;
 	struct mg_ask ask;
-	unsigned how = 0, k;
+	struct heard heard = {0};
+	unsigned k;
 
 	make_question(&q);
 	q.nlive = q.granted = 0; /* a limit that is reached is no change */
@@ -1236,19 +1304,17 @@ compare_answers(struct mg_policy *const *p, const char *old)
 		mg_policy_decide(p[k], &ask, &v[k]);
 	}
 	user[0] = ask.user;
+	heard.operation = ask.operation;
 	assert_true(
-	    pol_diff(p[0], p[1], &people, user, 1, ask.now_ms, note, &how));
-	if (decide_alike(&v[0], &v[1]))
-		return;
-	if (how != 0 &&
-	    (v[0].kind != MG_VERDICT_DENY || (how & POL_WIDER) != 0) &&
-	    (v[1].kind != MG_VERDICT_DENY || (how & POL_NARROWER) != 0))
+	    pol_diff(p[0], p[1], &people, user, 1, ask.now_ms, note, &heard));
+	if ((!is_wider(&v[0], &v[1]) || (heard.how & POL_WIDER) != 0) &&
+	    (!is_wider(&v[1], &v[0]) || (heard.how & POL_NARROWER) != 0))
 		return;
 	fprintf(stderr, "%s\n---\n%s\n", old, text); /* as long as it is */
 	print_error("then: %s %s\n", mg_why_word(v[1].why), v[1].remedy);
 	fail_msg("SEED=%llu %s %s %s: %d, then %d; told %u",
 	    (unsigned long long)seed, ask.user, ask.operation, ask.model,
-	    (int)v[0].kind, (int)v[1].kind, how);
+	    (int)v[0].kind, (int)v[1].kind, heard.how);
 }
 
 static void

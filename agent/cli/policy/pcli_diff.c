@@ -232,6 +232,8 @@ print_title(const struct pol_change *c)
 		break;
 	case POL_CHANGE_SEPARATION:
 		printf("separation %s", c->rule);
+		if (c->model[0] != '\0')
+			printf(", model %s", c->model);
 		break;
 	case POL_CHANGE_GUARD:
 		printf("who signs the policy");
