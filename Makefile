@@ -276,11 +276,11 @@ coverage: ## lines and branches that the unit tests reach
 	scripts/coverage build/$(CCNAME)-cov
 
 # What benchmarks start commands and clients with.
-BENCHTOOLS := $(B)/bench/spawn_bench $(B)/bench/soak_client $(B)/bench/ledger_bench
+BENCHTOOLS := $(B)/bench/spawn_bench $(B)/bench/pam_bench $(B)/bench/soak_client $(B)/bench/ledger_bench
 $(B)/bench/ledger_bench: $(LIBLED)
 $(BENCHTOOLS): $(B)/bench/%: $(B)/o/tests/bench/%.o $(sys)
 	$(say) LINK $@
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIBLED) $(LIBMG) $(filter-out $(LIBLED),$(filter %.a,$^)) -lcrypto -lpthread
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIBLED) $(LIBMG) $(filter-out $(LIBLED),$(filter %.a,$^)) -lcrypto -lpthread -lpam
 
 .PHONY: bench
 bench: all $(BENCHTOOLS) ## as root: every benchmark beside its peers; NAME=x: one

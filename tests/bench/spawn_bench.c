@@ -10,7 +10,7 @@
  * the next one's time. -t: each on a terminal of its own. Prints one line
  * of JSON a command, times in microseconds from before the spawn to after
  * the wait; ratio is the median of its time over the first command's in
- * the same round.
+ * the same round, diff_us that of the difference.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -195,7 +195,7 @@ quantile(const double *sorted, double q)
 static void
 report(void)
 {
-	double *v = calloc(rounds, sizeof(*v)), ratio;
+	double *v = calloc(rounds, sizeof(*v)), ratio, diff;
 	const struct command *c;
 	size_t i;
 
@@ -206,13 +206,17 @@ report(void)
 			v[i] = c->us[i] / commands[0].us[i];
 		qsort(v, rounds, sizeof(*v), compare);
 		ratio = quantile(v, 0.5);
+		for (i = 0; i < rounds; i++)
+			v[i] = c->us[i] - commands[0].us[i];
+		qsort(v, rounds, sizeof(*v), compare);
+		diff = quantile(v, 0.5);
 		memcpy(v, c->us, rounds * sizeof(*v));
 		qsort(v, rounds, sizeof(*v), compare);
 		printf("{\"name\":\"%s\",\"n\":%zu,\"failed\":%u,"
 		       "\"min_us\":%.0f,\"p50_us\":%.0f,\"p90_us\":%.0f,"
-		       "\"p99_us\":%.0f,\"ratio\":%.3f}\n",
+		       "\"p99_us\":%.0f,\"ratio\":%.3f,\"diff_us\":%.0f}\n",
 		    c->name, rounds, c->failed, v[0], quantile(v, 0.5),
-		    quantile(v, 0.9), quantile(v, 0.99), ratio);
+		    quantile(v, 0.9), quantile(v, 0.99), ratio, diff);
 	}
 	free(v);
 }

@@ -46,7 +46,7 @@ kill_part()
 		sb service "$1" start
 		;;
 	client) pkill_in -KILL -f '^modelgate run' || : ;;
-	mg-verify) pkill_in -KILL -x mg-verify || : ;;
+	mg-verify | mg-query) pkill_in -KILL -x "$1" || : ;;
 	mg-hub-conn) pkill -KILL -P "$(pid_of modelgate-hub)" || : ;;
 	mg-front) # with the workers that have a client each
 		pkill -KILL -P "$(pgrep -d, -P "$(pid_of modelgated)" -x mg-front)" || :
@@ -296,6 +296,78 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 	wait "$client" || :
 }
 ended_in_ledger() { root sh -c 'cat /var/lib/modelgate/ledger/*.jsonl' </dev/null | jq -se --arg u "$1" 'any(.uuid == $u and .type == "end")' >/dev/null; }
+
+@test "killed while the ledger is read: the listing says that it is cut short, nothing else is touched" {
+	pipeline deploy "receipt-ocr@$(other_version)"
+	id=$(wait_for_request)
+	as ci-deploy "modelgate run long -- 'echo up; read x; exit 9'" >"$BATS_TEST_TMPDIR/out" 2>&1 \
+	    < <(soon test -e "$BATS_TEST_TMPDIR/killed"; echo x) 3>&- &
+	client=$!
+	soon grep -q up "$BATS_TEST_TMPDIR/out"
+	# One that follows the ledger, while a request waits and a command runs.
+	root modelgate log --follow --json </dev/null >"$BATS_TEST_TMPDIR/log" 2>"$BATS_TEST_TMPDIR/said" 3>&- &
+	reader=$!
+	soon grep -q "$(uuid "$id")" "$BATS_TEST_TMPDIR/log"
+	kill_part mg-query
+	s=0
+	wait "$reader" || s=$?
+	[ "$s" -eq 125 ] || fail "the reader saw $s: $(cat "$BATS_TEST_TMPDIR/said")"
+	grep -q modelgate: "$BATS_TEST_TMPDIR/said" || grep -q '"refused"' "$BATS_TEST_TMPDIR/said"
+	is_state "$id" pending
+	touch "$BATS_TEST_TMPDIR/killed"
+	s=0
+	wait "$client" || s=$?
+	[ "$s" -eq 9 ] || fail "the command: $s"
+	# And the next listing is whole.
+	run ledger request
+	has "$(uuid "$id")"
+	as ci-deploy "modelgate cancel $id" </dev/null
+	soon pipeline_ended
+	ledger_is_sound
+}
+
+# A hub that hangs up: when link came, in ms since boot. Who only looks
+# whether somebody listens (mg-probe) says nothing, and is not counted.
+visitors()
+{
+	root python3 - "$1" <<'END'
+import socket, sys, threading, time
+s = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+def meet(c, at):
+    if c.recv(4) == b"SSH-":
+        print(at, flush=True)
+    c.close()
+print("ready", flush=True)
+while True:
+    c, _ = s.accept()
+    at = int(time.clock_gettime(time.CLOCK_BOOTTIME) * 1000)
+    threading.Thread(target=meet, args=(c, at), daemon=True).start()
+END
+}
+came() { [ "$(grep -c '^[0-9]' "$BATS_TEST_TMPDIR/visits")" -ge "$1" ]; }
+
+@test "promise8 link calls a hub that hangs up ever more rarely, and is there when it is back" {
+	sb service modelgate-hub stop
+	visitors "$(sb env | sed -n 's/^MG_SANDBOX_HUB_PORT=//p')" >"$BATS_TEST_TMPDIR/visits" 2>&1 3>&- &
+	soon grep -q ready "$BATS_TEST_TMPDIR/visits"
+	pipeline deploy "receipt-ocr@$(other_version)"
+	id=$(wait_for_request)
+	# 200 ms, doubled each time, give or take half: never earlier.
+	soon -t 30 came 6
+	pkill_in -f '^python3 - [0-9]*$'
+	mapfile -t at < <(grep '^[0-9]' "$BATS_TEST_TMPDIR/visits" | tail -n 6)
+	for i in 2 3 4; do
+		[ $((at[i + 1] - at[i])) -ge $((100 << i)) ] ||
+		    fail "call $((i + 1)) after $((at[i + 1] - at[i])) ms: ${at[*]}"
+	done
+	is_state "$id" pending
+	sb service modelgate-hub start
+	# Nobody asks for it: it calls again, and submits again.
+	soon -t 40 approve bob "$id"
+	soon approve carol "$id"
+	soon -t 20 pipeline_ended
+	[ "$(cat "$BATS_TEST_TMPDIR/status")" = 0 ]
+}
 
 @test "promise1 a torn last line is repaired and said; a changed one refuses to start" {
 	root sh -c 'printf "{\"seq\":" >>$(ls /var/lib/modelgate/ledger/*.jsonl | tail -n 1)' </dev/null
