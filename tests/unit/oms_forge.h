@@ -31,7 +31,8 @@ struct forge {
 	EVP_PKEY *key;
 	const char *payload; /* the statement */
 	const char *material, *media, *ptype, *pae_type;
-	const char *sig;	      /* instead of a signature */
+	const char *pae; /* what is signed instead of it: pae_as() */
+	const char *sig; /* instead of a signature */
 	const char *top, *env, *more; /* members too many, ",..." */
 	const EVP_MD *md;
 	bool raw_sig, url_alphabet, no_padding;
@@ -141,12 +142,51 @@ to_raw(uint8_t *sig, size_t n)
 	return 64;
 }
 
+/* Another PAE: T, t, N, n and P are the type's length, the type, the length
+ * of the payload, that in base64, and the payload. */
+static inline char *
+pae_as(const struct forge *f)
+{
+	char *s = strdup(""), *was;
+	const char *p;
+
+	for (p = f->pae; *p != '\0'; p++, free(was)) {
+		was = s;
+		switch (*p) {
+		case 'T':
+			s = text("%s%zu", was, strlen(TYPE));
+			break;
+		case 't':
+			s = text("%s%s", was, TYPE);
+			break;
+		case 'N':
+			s = text("%s%zu", was, strlen(f->payload));
+			break;
+		case 'n':
+			s = text(
+			    "%s%zu", was, (strlen(f->payload) + 2) / 3 * 4);
+			break;
+		case 'P':
+			s = text("%s%s", was, f->payload);
+			break;
+		default:
+			s = text("%s%c", was, *p);
+		}
+	}
+	return s;
+}
+
 static inline char *
 forge_sig(const struct forge *f)
 {
 	const char *type = f->pae_type == NULL ? TYPE : f->pae_type;
 	char *pae = text("DSSEv1 %zu %s %zu %s", strlen(type), type,
 	    strlen(f->payload), f->payload);
+
+	if (f->pae != NULL) {
+		free(pae);
+		pae = pae_as(f);
+	}
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	uint8_t sig[512];
 	size_t n = sizeof(sig);

@@ -154,6 +154,29 @@ signatures_in_another_form_are_refused(void **state)
 }
 
 static void
+only_the_pae_as_it_is_written_is_signed(void **state)
+{
+	static const char *const wrong[] = {
+	    "P",	      /* the payload by itself */
+	    "DSSEV1 T t N P", /* as older signers wrote it */
+	    "DSSEv2 T t N P",
+	    "DSSEv1 T t n P", /* the length in base64 */
+	    "DSSEv1 0T t N P",
+	    "DSSEv1 T t 0N P",
+	    "DSSEv1 T t N P\n",
+	    "DSSEv1 T t N  P",
+	    "DSSEv1 T 't' N b'P'",
+	    "DSSEv1 N P T t",
+	};
+	size_t i;
+
+	(void)state;
+	assert_int_equal(FORGED(.pae = "DSSEv1 T t N P"), MG_OMS_NONE);
+	for (i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_int_equal(FORGED(.pae = wrong[i]), MG_OMS_SIGNATURE);
+}
+
+static void
 both_alphabets_of_base64_are_read(void **state)
 {
 	(void)state;
@@ -640,6 +663,7 @@ main(void)
 	    cmocka_unit_test(every_curve_verifies_with_its_own_digest),
 	    cmocka_unit_test(rule6_other_keys_are_refused),
 	    cmocka_unit_test(signatures_in_another_form_are_refused),
+	    cmocka_unit_test(only_the_pae_as_it_is_written_is_signed),
 	    cmocka_unit_test(both_alphabets_of_base64_are_read),
 	    cmocka_unit_test(the_hint_has_to_be_of_our_key),
 	    cmocka_unit_test(rule3_a_key_in_the_file_is_not_used),
