@@ -46,6 +46,7 @@ static void
 print_model(const struct mg_rec *rec)
 {
 	const char *version = mg_rec_str(rec, "version", "");
+	const char *promoted = mg_rec_str(rec, "promoted", "");
 	const char *const *back;
 	char ref[2 * MG_NAME_MAX + 2];
 	size_t n;
@@ -58,14 +59,17 @@ print_model(const struct mg_rec *rec)
 		return;
 	}
 	printf("%-32s since %.19sZ%s%s\n", ref, mg_rec_str(rec, "since", ""),
-	    strcmp(mg_rec_str(rec, "promoted", ""), version) == 0 ? ", promoted"
-								  : "",
+	    strcmp(promoted, version) == 0 ? ", promoted" : "",
 	    mg_rec_bool(rec, "drifted") ? ", DRIFTED" : "");
 	line("digest", mg_rec_str(rec, "digest", ""));
-	if (mg_rec_bool(rec, "drifted"))
+	if (mg_rec_bool(rec, "drifted")) {
 		line("found", mg_rec_str(rec, "found", "")[0] != '\0'
 				  ? mg_rec_str(rec, "found", "")
 				  : "nothing that can be read");
+		line("found at", mg_rec_str(rec, "checked", ""));
+	}
+	if (strcmp(promoted, version) != 0)
+		line("promoted", promoted);
 	line("asked for", mg_rec_str(rec, "user", ""));
 	line("approved", mg_rec_str(rec, "approvers", ""));
 	line("why", mg_rec_str(rec, "reason", ""));
@@ -119,6 +123,35 @@ print_approvers(const struct mg_rec *rec)
 		printf("%s%s", i == 0 ? ", approved by " : ",", v[i]);
 }
 
+/* Which bytes, and which request to ask about. */
+static void
+print_digest(const struct mg_rec *rec)
+{
+	const char *digest = mg_rec_str(rec, "digest", "");
+	char code[MG_CODE_STR];
+	struct mg_uuid u;
+
+	printf("%32s%s", "", digest);
+	if (mg_uuid_parse(mg_rec_str(rec, "uuid", ""), &u) == MG_ERR_OK) {
+		mg_code_from_uuid(&u, code);
+		printf("%srequest %s", digest[0] != '\0' ? ", " : "", code);
+	}
+	putchar('\n');
+}
+
+static void
+print_drift(const struct mg_rec *rec)
+{
+	const char *found = mg_rec_str(rec, "found", "");
+	char text[2048];
+
+	mg_esc_line(mg_rec_str(rec, "text", ""), text, sizeof(text));
+	printf("%s%s%s%s\n",
+	    mg_rec_bool(rec, "ok") ? "is over: serves what is on record, "
+				   : "serves other bytes: ",
+	    found, found[0] != '\0' && text[0] != '\0' ? " " : "", text);
+}
+
 static void
 print_event(const struct mg_rec *rec)
 {
@@ -132,10 +165,7 @@ print_event(const struct mg_rec *rec)
 					 : effect,
 	    mg_rec_str(rec, "version", ""));
 	if (strcmp(effect, "drift") == 0) {
-		mg_esc_line(mg_rec_str(rec, "text", ""), text, sizeof(text));
-		printf("%s %s%s%s\n", mg_rec_bool(rec, "ok") ? "over" : "found",
-		    mg_rec_str(rec, "found", ""), text[0] != '\0' ? " " : "",
-		    text);
+		print_drift(rec);
 		return;
 	}
 	printf("by %s", mg_rec_str(rec, "user", ""));
@@ -144,8 +174,7 @@ print_event(const struct mg_rec *rec)
 		printf(", replaced %s", old);
 	mg_esc_line(reason, text, sizeof(text));
 	printf("%s%s\n", text[0] != '\0' ? ": " : "", text);
-	if (mg_rec_str(rec, "digest", "")[0] != '\0')
-		printf("%32s%s\n", "", mg_rec_str(rec, "digest", ""));
+	print_digest(rec);
 }
 
 int

@@ -91,6 +91,10 @@ digest_of() { root /usr/libexec/modelgate/modelgate-artifact digest "$1" </dev/n
 	[ "${#lines[@]}" -ge 8 ]
 	has 'put      2            by alice, replaced 1: because of 2'
 	has 'promote  2 '
+	# Each with the request that one can ask about.
+	has "request $(of id)"
+	run models
+	has 'promoted    2'
 	[ "$(models m --json | head -n 1 | jq -r .effect)" = serve ]
 }
 
@@ -139,7 +143,7 @@ digest_of() { root /usr/libexec/modelgate/modelgate-artifact digest "$1" </dev/n
 	run root modelgate doctor </dev/null
 	has 'ok    models'
 	run models m
-	has 'drift    1            over'
+	has 'drift    1            is over: serves what is on record'
 }
 
 @test "changed bytes in the store are found as well, and are not deployed" {
