@@ -111,7 +111,8 @@ void pol_map_fini(struct pol_map *m);
 
 /*
  * 64 bits of a text without its blanks; sums of such are hashes of sets.
- * For comparing two policies, not against somebody who looks for equal ones.
+ * Others in every process: whoever writes a policy cannot look for texts with
+ * equal ones, so that `policy diff` takes the one for the other.
  */
 uint64_t pol_hash64(const char *s, size_t n);
 uint64_t pol_mix64(uint64_t h);

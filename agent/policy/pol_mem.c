@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: ISC */
-/* Memory that is freed at once, and strings that become numbers. */
+/*
+ * Memory that is freed at once, and strings that become numbers.
+ *
+ * Rules
+ * 1. What two policies are compared by differs from process to process:
+ *    otherwise an author finds two lists of equal hash at leisure, and
+ *    `policy diff` shows the reviewer nothing.
+ */
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 #include "pol.h"
 
@@ -115,15 +124,33 @@ pol_mix64(uint64_t h)
 	return h ^ (h >> 33);
 }
 
+/*
+ * Rule 1: the kernel's random bytes for this process, which change nothing
+ * but which texts have equal hashes.
+ */
+static void
+secret(uint64_t out[2])
+{
+	const void *at = (const void *)(uintptr_t)getauxval(AT_RANDOM);
+
+	out[0] = UINT64_C(14695981039346656037);
+	out[1] = UINT64_C(1099511628211);
+	if (at != NULL)
+		memcpy(out, at, 2 * sizeof(out[0]));
+	out[1] |= 1;
+}
+
 uint64_t
 pol_hash64(const char *s, size_t n)
 {
-	uint64_t h = UINT64_C(14695981039346656037);
+	uint64_t key[2], h;
 	size_t i;
 
+	secret(key);
+	h = key[0];
 	for (i = 0; i < n; i++)
 		if (s[i] != ' ' && s[i] != '\t')
-			h = (h ^ (unsigned char)s[i]) * UINT64_C(1099511628211);
+			h = (h ^ (unsigned char)s[i]) * key[1];
 	return pol_mix64(h);
 }
 

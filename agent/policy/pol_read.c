@@ -95,7 +95,10 @@ warn_unread(struct pol_source *src, const char *dir, const char *name)
 {
 	char path[MG_DIAG_FILE_MAX];
 
-	if (strcasestr(name, ".ini") == NULL)
+	size_t n = strlen(name);
+
+	if (strcasestr(name, ".ini") == NULL ||
+	    (n > 8 && strcmp(name + n - 8, ".example") == 0))
 		return;
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	mg_diags_add(src->ds, true, path, 0, 0, NULL,

@@ -313,7 +313,7 @@ static void
 files_that_are_not_read_are_named(void **state)
 {
 	static const char *const names[] = {
-	    "t.ini.bak", ".u.ini", "u.INI", "README"};
+	    "t.ini.bak", ".u.ini", "u.INI", "u.ini.example"};
 	char path[4][128], file_of[MG_DIAG_FILE_MAX];
 	size_t i, j, n = 0;
 
