@@ -58,6 +58,14 @@ print_event(const struct mg_rec *rec)
 	else if (strcmp(type, "end") == 0)
 		printf(" %s (%s)", mg_rec_str(rec, "state", ""),
 		    mg_rec_str(rec, "why", ""));
+	else if (strcmp(type, "session-open") == 0) {
+		printf(" %lld", (long long)mg_rec_int(rec, "ses", 0));
+		say(" by ", mg_rec_str(rec, "service", ""));
+		if (mg_rec_str(rec, "origin", "")[0] != '\0')
+			say(" from ", mg_rec_str(rec, "origin", ""));
+	} else if (strcmp(type, "session-close") == 0)
+		printf(" %lld (%s)", (long long)mg_rec_int(rec, "ses", 0),
+		    mg_rec_str(rec, "how", ""));
 	else if (strcmp(type, "refused") == 0)
 		say(": ", mg_rec_str(rec, "text", ""));
 	else if (strcmp(type, "request") == 0)

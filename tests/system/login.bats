@@ -96,6 +96,10 @@ takes_at_most()
 	[ "$(jq -r '.user, .uid, .tty, .origin' <<<"${lines[-1]}" | xargs)" = "alice 7001 $tty" ]
 	ses=$(jq .ses <<<"${lines[-1]}")
 	ledger session-close | jq -se "map(select(.ses == $ses)) | length == 1 and .[0].how == \"closed\""
+	# Text says which session it was that ended.
+	run root modelgate log </dev/null
+	has "session-open $ses by login"
+	has "session-close $ses (closed)"
 	ledger access | jq -se 'last | .user == "alice" and .service == "login" and .operation == "login"'
 }
 
