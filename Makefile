@@ -271,8 +271,8 @@ NOT_VALGRIND := $(addprefix %/test_,confine spawn_reap verify_approval \
 	verify_digest verify_process verify_protocol keep)
 valgrind: $(UNIT) ## the unit tests under valgrind
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP prove --merge -j$(JOBS) -e 'timeout 300 valgrind -q --leak-check=full --error-exitcode=99 --child-silent-after-fork=yes' $(filter-out $(NOT_VALGRIND),$(UNIT))
-coverage: ## lines and branches that the unit tests reach
-	$(Q)$(MAKE) --no-print-directory COV=1 unit
+coverage: ## lines and branches that unit and golden tests reach
+	$(Q)$(MAKE) --no-print-directory COV=1 unit golden
 	scripts/coverage build/$(CCNAME)-cov
 
 # What benchmarks start commands and clients with.

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Connecting to the agent. Runs inside sshd and sudo: no state, no signals. */
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -10,23 +9,6 @@
 
 #include "mg_client.h"
 #include "mg_time.h"
-
-static enum mg_err
-finish_connect(int fd, int timeout_ms)
-{
-	struct pollfd p = {.fd = fd, .events = POLLOUT};
-	socklen_t len;
-	int err = 0, n;
-
-	n = poll(&p, 1, timeout_ms);
-	if (n == 0)
-		return MG_ERR_TIMEOUT;
-	len = sizeof(err);
-	if (n == -1 || getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) != 0 ||
-	    err != 0)
-		return MG_ERR_SYS;
-	return MG_ERR_OK;
-}
 
 static enum mg_err
 try_connect(int fd, const struct sockaddr_un *sun, int timeout_ms)
@@ -38,8 +20,6 @@ try_connect(int fd, const struct sockaddr_un *sun, int timeout_ms)
 		if (connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) ==
 		    0)
 			return MG_ERR_OK;
-		if (errno == EINPROGRESS)
-			return finish_connect(fd, timeout_ms);
 		if (errno == ENOENT || errno == ECONNREFUSED)
 			return MG_ERR_NOENT;
 		if (errno == EACCES || errno == EPERM)

@@ -217,6 +217,37 @@ a_queue_that_empties_lets_the_next_one_in(void **state)
 	close(fd);
 }
 
+/* What the agent said before it hung up is still to be read. */
+static void
+a_question_to_who_has_hung_up_is_no_error(void **state)
+{
+	struct mg_info_req req = {0};
+	struct mg_chan *agent;
+	struct mg_frame f;
+	int fd = listen_here(8), peer;
+
+	(void)state;
+	assert_true(fd != -1);
+	if (geteuid() != 0) {
+		close(fd);
+		skip();
+	}
+	(void)signal(SIGPIPE, SIG_IGN);
+	assert_int_equal(connect_here(1000), MG_ERR_OK);
+	peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+	agent = mg_chan_new(peer, MG_ROLE_AGENT, MG_ROLE_CLIENT, 1000);
+	assert_non_null(agent);
+	assert_int_equal(
+	    mg_client_ask(ch, MG_MSG_INFO_REQ, &req, NULL, 0), MG_ERR_OK);
+	assert_int_equal(mg_chan_wait(agent, 5000, &f), MG_ERR_OK);
+	assert_int_equal(f.op, MG_MSG_INFO_REQ);
+	mg_chan_free(agent);
+	assert_int_equal(
+	    mg_client_ask(ch, MG_MSG_INFO_REQ, &req, NULL, 0), MG_ERR_OK);
+	assert_int_equal(mg_chan_wait(ch, 5000, &f), MG_ERR_CLOSED);
+	close(fd);
+}
+
 int
 main(void)
 {
@@ -228,6 +259,7 @@ main(void)
 	    T(a_listener_of_another_kind_is_refused),
 	    T(a_queue_that_stays_full_ends_the_wait_in_time),
 	    T(a_queue_that_empties_lets_the_next_one_in),
+	    T(a_question_to_who_has_hung_up_is_no_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -193,8 +193,6 @@ tried(int allow, deed d)
 	int status = -1;
 	pid_t pid;
 
-	if (MG_CONFINE_SANITIZED)
-		skip();
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
@@ -318,5 +316,9 @@ main(void)
 	    cmocka_unit_test(the_common_filter_forbids_what_concerns_others),
 	};
 
+	if (MG_CONFINE_SANITIZED) {
+		puts("1..0 # SKIP sanitizers make calls of their own");
+		return 0;
+	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

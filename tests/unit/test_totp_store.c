@@ -757,6 +757,47 @@ the_largest_record_fits_sealed(void **state)
 	assert_memory_equal(&t, &u, sizeof(t));
 }
 
+static void
+a_credential_that_is_not_one_opens_no_store(void **state)
+{
+	struct place *p = *state;
+
+	write_file(p, MG_SEAL_FILE, "too short", 0600);
+	assert_int_equal(setenv(MG_SEAL_VARIABLE, p->dir, 1), 0);
+	assert_int_equal(
+	    mg_totp_store_init(&p->st, p->dir, p->why, sizeof(p->why)),
+	    MG_ERR_SEALED);
+	assert_int_equal(unsetenv(MG_SEAL_VARIABLE), 0);
+	assert_non_null(strstr(p->why, "32 bytes"));
+	assert_int_equal(p->st.dirfd, -1);
+}
+
+static void
+what_cannot_be_written_or_removed_is_said(void **state)
+{
+	struct place *p = *state;
+	char path[128];
+	struct mg_totp t;
+
+	open_store(p);
+	snprintf(path, sizeof(path), "%s/alice", p->dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	factor(&t, "alice");
+	assert_int_equal(
+	    mg_totp_store_save(&p->st, &t, p->why, sizeof(p->why)), MG_ERR_SYS);
+	assert_non_null(strstr(p->why, "cannot write 'alice'"));
+	assert_int_equal(
+	    mg_totp_store_remove(&p->st, "alice", p->why, sizeof(p->why)),
+	    MG_ERR_SYS);
+	assert_non_null(strstr(p->why, "cannot remove 'alice'"));
+	t.digits = 0;
+	assert_int_equal(mg_totp_store_save(&p->st, &t, p->why, sizeof(p->why)),
+	    MG_ERR_FORMAT);
+	assert_non_null(strstr(p->why, "malformed"));
+	assert_string_equal(mg_totp_alg_word(MG_TOTP_SHA256), "sha256");
+	assert_string_equal(mg_totp_alg_word((enum mg_totp_alg)99), "none");
+}
+
 int
 main(void)
 {
@@ -790,6 +831,8 @@ main(void)
 	    P(rule6_a_record_is_sealed_when_it_is_written),
 	    P(rule6_a_sealed_record_opens_with_its_key_and_name_only),
 	    P(the_largest_record_fits_sealed),
+	    P(a_credential_that_is_not_one_opens_no_store),
+	    P(what_cannot_be_written_or_removed_is_said),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
