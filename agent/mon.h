@@ -37,6 +37,7 @@
  *	mon_request.c	a request on record, to its grant and its end
  *	mon_auth.c	second factor, enrolment
  *	mon_store.c	digests and signatures of artifacts, their copies
+ *	mon_prune.c	copies that nobody needs any more
  *	mon_model.c	what is deployed here, and whether it still is
  *	mon_run.c	running the command, ending it
  *	mon_hub.c	requests to the hub, decisions from it
@@ -462,6 +463,17 @@ bool mon_may(
 void mon_store_init(struct mon *m);
 /* Where the copy of an artifact is or would be. False: not a digest. */
 bool mon_store_path(const char *digest, char *out, size_t size);
+
+/* Removes a copy "tmp-..." in the background. */
+void mon_store_clean(struct mon *m, const char *name);
+
+/* ---- mon_prune.c ---- */
+
+/* Removes copies that nobody needs, some of them; for after a look at what
+ * is served. */
+void mon_prune(struct mon *m);
+/* The copy of that digest is never to be removed. */
+void mon_prune_hold(struct mon *m, const char *digest);
 
 /* ---- mon_model.c ---- */
 

@@ -336,6 +336,15 @@ fill_discard(struct mg_audit_req *a, const struct mg_rec *rec)
 }
 
 static void
+fill_prune(struct mg_audit_req *a, const struct mg_rec *rec)
+{
+	a->type = T_SOFTWARE_UPDATE;
+	a->op = "prune";
+	a->success = mg_rec_bool(rec, "ok");
+	more(a, "digest", mg_rec_str(rec, "digest", ""));
+}
+
+static void
 fill_model(struct mg_audit_req *a, const struct mg_rec *rec)
 {
 	enum mg_effect e = mg_effect_from_word(mg_rec_str(rec, "effect", ""));
@@ -422,6 +431,8 @@ mon_audit_fill(struct mon *m, const struct mg_rec *rec, struct mg_audit_req *a)
 		fill_witness(a);
 	else if (strcmp(type, "discard") == 0)
 		fill_discard(a, rec);
+	else if (strcmp(type, "prune") == 0)
+		fill_prune(a, rec);
 	else if (strcmp(type, "access") == 0)
 		fill_access(a, rec);
 	else

@@ -152,6 +152,7 @@ check_over(struct mon_check *c)
 
 	m->check = NULL;
 	m->checked_ms = mg_time_wall_ms();
+	mon_prune(m);
 	for (i = 0; i < c->nwaiters; i++)
 		c->waiters[i].fn(c->waiters[i].arg);
 	mg_timer_clear(m->loop, &c->timer);

@@ -560,9 +560,11 @@ check_artifact(struct mon_run *run)
 		give_up(run, MG_WHY_POLICY_CHANGED, "");
 	else if (!mon_job_signers(job, &v, why, sizeof(why)))
 		give_up(run, MG_WHY_ARTIFACT_UNSIGNED, why);
-	else if (mon_req_is_bound(run->m, req))
+	else if (mon_req_is_bound(run->m, req)) {
+		if (mg_effect_from_word(req->effect) == MG_EFFECT_NONE)
+			mon_prune_hold(run->m, req->digest);
 		mon_job_bind(job, req->artifact, req->digest, digest_checked);
-	else
+	} else
 		mon_job_digest(job, req->artifact, digest_checked);
 }
 

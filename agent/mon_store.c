@@ -45,8 +45,8 @@ static const struct mg_file_rule root_only = {.owner = 0};
 /* ---- the folder ---- */
 
 /* Leftovers of copies that nobody waits for. */
-static void
-clean(struct mon *m, const char *name)
+void
+mon_store_clean(struct mon *m, const char *name)
 {
 	struct mon_proc p = {.on_frame = NULL};
 
@@ -75,7 +75,7 @@ mon_store_init(struct mon *m)
 		mg_fatal("cannot read %s", MON_STORE_DIR);
 	while ((de = readdir(d)) != NULL)
 		if (strncmp(de->d_name, "tmp-", 4) == 0)
-			clean(m, de->d_name);
+			mon_store_clean(m, de->d_name);
 	closedir(d);
 }
 
@@ -311,7 +311,7 @@ void
 mon_job_drop_copy(struct mon_job *job)
 {
 	if (job->copy[0] != '\0')
-		clean(job->m, job->copy);
+		mon_store_clean(job->m, job->copy);
 	job->copy[0] = '\0';
 }
 

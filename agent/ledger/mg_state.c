@@ -1662,6 +1662,7 @@ static const struct handler handlers[] = {
     {"segment", apply_nothing},
     {"witness", apply_nothing},
     {"discard", apply_nothing},
+    {"prune", apply_nothing},
     {NULL, NULL},
 };
 

@@ -4,8 +4,9 @@
  *
  *	ledger_bench append FOLDER WRITERS RECORDS	group commit
  *	ledger_bench one FOLDER RECORDS			one after the other
- *	ledger_bench fill FOLDER RECORDS		a history, as agents
- *write ledger_bench start FOLDER			what a start reads
+ *	ledger_bench fill FOLDER [SEGMENT] RECORDS	a history; segments of
+ *							so many records
+ *	ledger_bench start FOLDER			what a start reads
  *	ledger_bench audit RECORDS			the same as an audit log
  */
 #include <fcntl.h>
@@ -308,8 +309,9 @@ story(struct mg_ledger *l, unsigned long i)
 }
 
 static void
-fill(const char *path, unsigned long n)
+fill(const char *path, unsigned long n, unsigned long segment)
 {
+	uint64_t last = 1;
 	struct mg_ledger_report rep;
 	struct mg_ledger *l = open_folder(path, &rep);
 	struct mg_json j;
@@ -322,13 +324,15 @@ fill(const char *path, unsigned long n)
 	mg_buf_init(&b, MG_LEDGER_SNAPSHOT_MAX);
 	for (i = 0; mg_ledger_next_seq(l) <= n; i++) {
 		story(l, i);
-		if (i % 200 != 199)
+		if (i % 200 != 199 && segment == 0)
 			continue;
 		if (mg_ledger_sync(l) != MG_ERR_OK)
 			die("sync");
 		mg_state_commit(state);
-		if (!mg_ledger_is_full(l, mg_time_wall_ms()))
+		if (segment > 0 ? mg_ledger_next_seq(l) - last < segment
+				: !mg_ledger_is_full(l, mg_time_wall_ms()))
 			continue;
+		last = mg_ledger_next_seq(l);
 		mg_buf_reset(&b);
 		if (mg_state_save(state, &b) != MG_ERR_OK ||
 		    mg_ledger_rotate(l, mg_buf_ptr(&b), mg_buf_len(&b)) !=
@@ -384,7 +388,9 @@ main(int argc, char **argv)
 	else if (argc == 4 && strcmp(argv[1], "one") == 0)
 		one(argv[2], n);
 	else if (argc == 4 && strcmp(argv[1], "fill") == 0)
-		fill(argv[2], n);
+		fill(argv[2], n, 0);
+	else if (argc == 5 && strcmp(argv[1], "fill") == 0)
+		fill(argv[2], n, strtoul(argv[3], NULL, 10));
 	else if (argc == 3 && strcmp(argv[1], "start") == 0)
 		start(argv[2]);
 	else if (argc == 3 && strcmp(argv[1], "audit") == 0)

@@ -208,6 +208,26 @@ open(sys.argv[1], "wb").write(b)' "$f"
 	done
 }
 
+@test "an exported file holds the policy that was signed, and verify quotes its rules" {
+	cd "$BATS_TEST_TMPDIR"
+	id=$(cat "$D/id")
+	root modelgate export "$id" --output /tmp/rules.tar --quiet </dev/null
+	root cat /tmp/rules.tar </dev/null >rules.tar
+	run led verify rules.tar --host-key "$D/host.pub"
+	ok
+	has '(/etc/modelgate/policy.d/rules.ini:'
+	has '[rule pipeline-to-production]'
+	has 'approve = 1 risk-owner, 1 data-steward'
+	hasnt '[rule root-shell]'
+	sed 's/^approve = 1 risk-owner, 1 data/approve = 2 risk-owner, 1 data/' rules.tar >other.tar
+	run led verify other.tar --host-key "$D/host.pub"
+	[ "$status" -eq 1 ]
+	has 'foreign: policy.txt is not the policy of the request'
+	mkdir x
+	tar -C x -xf rules.tar
+	[ "sha256:$(sha256sum <x/policy.txt | cut -d ' ' -f 1)" = "$(jq -r 'select(.type == "request").policy' x/records/*.json)" ]
+}
+
 @test "no changed byte of an exported file verifies" {
 	python3 - "$D/x.tar" "$BATS_TEST_TMPDIR/m" "$top/build/cc/modelgate-ledger" <<'END'
 import random, subprocess, sys

@@ -59,6 +59,17 @@ bool led_read_key(
     const char *path, struct mg_note_key *key, char *text, size_t text_size);
 bool led_parse_key(const char *text, struct mg_note_key *key);
 
+/*
+ * Appends the policy that the record of a request names by its digest.
+ * False: it is not here any more, and b is to be thrown away.
+ */
+bool led_put_policy(struct mg_buf *b, const struct mg_rec *rec);
+/* Whether that is the record's policy. */
+bool led_check_policy(const struct mg_rec *rec, const void *p, size_t n);
+/* Says the lines of a rule, "NAME (FILE:LINE)", out of it. */
+void led_quote_rule(const void *policy, size_t n, const char *rule,
+    void (*say)(const char *text, size_t len));
+
 /* One checkpoint that somebody signed. */
 struct led_note {
 	struct mg_note note;

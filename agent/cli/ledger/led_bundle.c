@@ -21,6 +21,7 @@
 #include "verify/mg_sshsig.h"
 
 #define APPROVERS_MAX 64
+#define RULES_MAX 32 /* quoted */
 
 struct check {
 	struct led *led;
@@ -34,6 +35,9 @@ struct check {
 	char at[32], policy[97];
 	char said[APPROVERS_MAX][200];
 	size_t nsaid, records;
+	const struct mg_bundle_file *quoted; /* the policy; NULL: it is not */
+	char rules[RULES_MAX][600];
+	size_t nrules;
 	char text[512];
 };
 
@@ -126,6 +130,24 @@ keep(const struct mg_rec *rec, const char *key, char *out, size_t size)
 	snprintf(out, size, "%s", mg_rec_str(rec, key, ""));
 }
 
+/* The policy that is in it has to be the one that was signed. */
+static bool
+check_policy(struct check *c, const struct mg_rec *rec)
+{
+	const char *const *v;
+	size_t n;
+
+	v = mg_rec_strv(rec, "rules", &n);
+	for (; c->nrules < n && c->nrules < RULES_MAX; c->nrules++)
+		snprintf(c->rules[c->nrules], sizeof(c->rules[0]), "%s",
+		    v[c->nrules]);
+	c->quoted = mg_bundle_find(&c->bundle, "policy.txt");
+	if (c->quoted == NULL ||
+	    led_check_policy(rec, c->quoted->data, c->quoted->len))
+		return true;
+	return no(c, "foreign: policy.txt is not the policy of the request");
+}
+
 /* What the record adds to the story. */
 static bool
 take_record(struct check *c, const struct mg_rec *rec)
@@ -148,7 +170,8 @@ take_record(struct check *c, const struct mg_rec *rec)
 		keep(rec, "at", c->at, sizeof(c->at));
 		snprintf(c->state, sizeof(c->state), "%s",
 		    strcmp(type, "refused") == 0 ? "refused" : "pending");
-		return true;
+		keep(rec, "policy", c->policy, sizeof(c->policy));
+		return check_policy(c, rec);
 	}
 	if (strcmp(uuid, c->uuid) != 0)
 		return no(c, "foreign: a record is of another request");
@@ -294,6 +317,12 @@ say(const char *label, const char *fmt, ...)
 }
 
 static void
+say_line(const char *text, size_t len)
+{
+	say("", "  %.*s", (int)(len < 600 ? len : 600), text);
+}
+
+static void
 print_story(const struct check *c)
 {
 	char fp[64];
@@ -305,6 +334,10 @@ print_story(const struct check *c)
 	    c->version[0] != '\0' ? "@" : "", c->version);
 	for (i = 0; i < c->nsaid; i++)
 		say("decision", "%s", c->said[i]);
+	say("policy", "%s", c->policy);
+	for (i = 0; c->quoted != NULL && i < c->nrules; i++)
+		led_quote_rule(
+		    c->quoted->data, c->quoted->len, c->rules[i], say_line);
 	say("became", "%s", c->state);
 	led_fingerprint(c->host.pub, fp);
 	say("host", "%s, key %s%s", c->note.origin, fp,
@@ -346,6 +379,8 @@ print_json(const struct check *c, bool ok)
 	mg_json_str(&j, "version", c->version);
 	mg_json_str(&j, "state", c->state);
 	mg_json_strv(&j, "decisions", said, c->nsaid);
+	mg_json_str(&j, "policy", c->policy);
+	mg_json_bool(&j, "has_policy", c->quoted != NULL);
 	mg_json_int(&j, "records", (int64_t)c->records);
 	mg_json_str(&j, "host_key", host);
 	mg_json_str(&j, "hub_key", hub);

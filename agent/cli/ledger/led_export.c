@@ -408,6 +408,33 @@ put_audit(struct export *x)
 	return ok;
 }
 
+/* The policy, if it is still the one that the request was judged by. */
+static bool
+put_policy(struct export *x)
+{
+	struct mg_rec rec;
+	struct mg_buf b;
+	bool ok = true;
+	size_t i;
+
+	mg_rec_init(&rec);
+	mg_buf_init(&b, MG_BUNDLE_MAX / 2);
+	for (i = 0; i < x->n; i++)
+		if (mg_rec_parse(&rec, x->v[i].line, x->v[i].len) ==
+			MG_ERR_OK &&
+		    strcmp(mg_rec_str(&rec, "type", ""), "request") == 0)
+			break;
+	if (i < x->n && led_put_policy(&b, &rec))
+		ok = put(x, "policy.txt", mg_buf_ptr(&b), mg_buf_len(&b));
+	else if (!x->led->quiet)
+		(void)fprintf(stderr,
+		    "modelgate: the policy here is not the request's any "
+		    "more: it is not in the file\n");
+	mg_buf_fini(&b);
+	mg_rec_fini(&rec);
+	return ok;
+}
+
 static bool
 build(struct export *x)
 {
@@ -426,7 +453,8 @@ build(struct export *x)
 	ok = ok &&
 	     put(x, "allowed_signers", mg_buf_ptr(&signers),
 		 mg_buf_len(&signers)) &&
-	     put_audit(x) && mg_bundle_put_end(&x->out) == MG_ERR_OK;
+	     put_policy(x) && put_audit(x) &&
+	     mg_bundle_put_end(&x->out) == MG_ERR_OK;
 	mg_buf_fini(&signers);
 	return ok;
 }

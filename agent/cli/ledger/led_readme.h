@@ -23,6 +23,9 @@
 	"signature\n"                                                          \
 	"allowed_signers   the keys in these signatures and the names they\n"  \
 	"                  signed under; compare them with your own list\n"    \
+	"policy.txt        the policy; its sha256sum is the digest in the "    \
+	"record\n"                                                             \
+	"                  of the request, and in what approvers signed\n"     \
 	"audit.log         the kernel's audit records of the request, if\n"    \
 	"                  export could read them (not signed)\n"              \
 	"\n"                                                                   \
