@@ -356,6 +356,13 @@ struct mon_refusal {
 /* c may be NULL: then it is recorded and nobody is told. */
 void mon_refuse(
     struct mon *m, struct mon_client *c, const struct mon_refusal *ref);
+/*
+ * Whether one more thing that came to nothing (a refusal, a try without an
+ * answer) of uid goes on record this minute; what does not is counted.
+ */
+bool mon_may_record(struct mon *m, uint32_t uid);
+/* Says how many did not, once their minute is over or the agent stops. */
+void mon_refuse_tick(struct mon *m);
 
 /* ---- mon_job.c ---- */
 

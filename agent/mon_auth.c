@@ -10,6 +10,8 @@
  *    are out count as failures until they are known to be right, so that
  *    tries side by side get no more guesses than tries in a row.
  * 3. A try is on record before anybody hears how it went.
+ * 4. A question that nobody answered is no try; it is on record as refusals
+ *    are, up to a rate: who asks and hangs up does not fill the ledger.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,6 +134,10 @@ record_try(struct mon_auth *a, bool ok, bool counts, bool replay)
 	a->finished = true;
 	mg_timer_clear(a->m->loop, &a->timer);
 	mon_proc_stop(&a->proc);
+	if (!ok && !counts && !mon_may_record(a->m, a->uid)) { /* Rule 4 */
+		mon_txn_commit(mon_txn_begin(a->m), recorded, a);
+		return;
+	}
 	locks = !ok && counts && (f == NULL ? 0 : f->fails) + 1 >= MG_MFA_TRIES;
 	t = mon_txn_begin(a->m);
 	j = mon_rec_begin(t, "mfa");
@@ -156,21 +162,17 @@ record_change(struct mon_auth *a, bool ok)
 {
 	struct mon_txn *t;
 	struct mg_json *j;
-	struct mg_uuid u;
-	char uuid[MG_UUID_STR];
 
 	a->finished = true;
 	mg_timer_clear(a->m->loop, &a->timer);
 	mon_proc_stop(&a->proc);
-	if (mg_uuid_new(&u) != MG_ERR_OK) {
-		a->why = MG_WHY_INTERNAL;
-		conclude(a);
+	if (!ok && !mon_may_record(a->m, a->uid)) { /* Rule 4 */
+		mon_txn_commit(mon_txn_begin(a->m), recorded, a);
 		return;
 	}
-	mg_uuid_format(&u, uuid);
 	t = mon_txn_begin(a->m);
 	j = mon_rec_begin(t, a->mode == MG_AUTH_ENROLL ? "enroll" : "unenroll");
-	mg_json_str(j, "uuid", uuid);
+	mg_json_str(j, "uuid", a->uuid);
 	mg_json_str(j, "user", a->user);
 	mg_json_int(j, "uid", a->uid);
 	mg_json_str(j, "by", a->by);
@@ -345,9 +347,14 @@ static struct mon_auth *
 auth_new(struct mon_client *c, enum mg_auth_mode mode)
 {
 	struct mon_auth *a;
+	struct mg_uuid u;
 
 	if ((a = calloc(1, sizeof(*a))) == NULL)
 		mg_fatal("out of memory");
+	/* Without a request it has a number of its own, for the records. */
+	if (mg_uuid_new(&u) != MG_ERR_OK)
+		mg_fatal("no random numbers");
+	mg_uuid_format(&u, a->uuid);
 	a->m = c->m;
 	a->client = c;
 	a->mode = mode;
@@ -458,6 +465,28 @@ mon_may(struct mon_client *c, const char *operation, char *user, size_t size)
 }
 
 static void
+refuse_unenroll(struct mon_auth *a, const char *by)
+{
+	struct mon_client *c = a->client;
+	struct mon_refusal ref = {.user = by,
+	    .uid = mon_client_uid(c),
+	    .ses = c->peer.session,
+	    .tty = c->peer.tty,
+	    .origin = "",
+	    .operation = "unenroll",
+	    .model = "",
+	    .version = "",
+	    .rule = "",
+	    .text = "only root or who holds the right 'unenroll' may remove a "
+		    "second factor",
+	    .remedy = "",
+	    .why = MG_WHY_NOT_PERMITTED};
+
+	auth_free(a);
+	mon_refuse(c->m, c, &ref);
+}
+
+static void
 unenroll_known(void *arg)
 {
 	struct mon_auth *a = arg;
@@ -468,9 +497,7 @@ unenroll_known(void *arg)
 		return;
 	}
 	if (!mon_may(a->client, "unenroll", by, sizeof(by))) {
-		refuse_early(a, MG_WHY_NOT_PERMITTED,
-		    "only root or who holds the right 'unenroll' may "
-		    "remove a second factor");
+		refuse_unenroll(a, by);
 		return;
 	}
 	snprintf(a->by, sizeof(a->by), "%s", by);

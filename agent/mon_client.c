@@ -172,8 +172,6 @@ put_on_record(
 	    .remedy = "",
 	    .why = why};
 
-	mg_log(MG_EVT_PROTO, "uid=%u pid=%d why='%s'", uid, (int)c->peer.pid,
-	    text);
 	mon_refuse(c->m, answer ? c : NULL, &ref);
 }
 

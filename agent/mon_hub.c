@@ -15,6 +15,8 @@
  * 5. Where approvers sign the number that the requester's terminal shows,
  *    neither they nor the hub are told it, and who signs a few wrong ones
  *    is not heard any more: there are only a hundred.
+ * 6. What a link or a hub can make us do or log over and over is bounded in
+ *    time; the log says how much was not written (mg_log.h).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +34,8 @@
 #define REJECTED_RECORDS 16 /* per request */
 #define SUMMARY_MAX 512
 #define REVIEW_MS (30 * INT64_C(86400000)) /* as the hub counts */
+#define STATUS_MAX 20			   /* words of a link on how it is, */
+#define STATUS_WINDOW_MS 10000		   /* in so long */
 #define NUMBER_TRIES 3			   /* per approver and request */
 
 struct mon_link {
@@ -44,6 +48,8 @@ struct mon_link {
 	struct judge *waiting, *waiting_last; /* for a turn */
 	unsigned nwaiting;
 	int64_t backoff_ms;
+	int64_t status_ms; /* since when nstatus were said */
+	unsigned nstatus;
 };
 
 /* ---- the link process ---- */
@@ -120,29 +126,60 @@ resubmit(struct mon_link *l)
 			mon_hub_state(l->m, req);
 }
 
+static void link_ended(void *arg, int status);
+
+/* Each new channel has us say everything again: one that comes and goes all
+ * the time is ended, and starts later (Rule 6). */
+static bool
+flaps(struct mon_link *l)
+{
+	int64_t now = mg_time_boot_ms();
+
+	if (now - l->status_ms >= STATUS_WINDOW_MS) {
+		l->status_ms = now;
+		l->nstatus = 0;
+	}
+	if (++l->nstatus <= STATUS_MAX)
+		return false;
+	mg_log(MG_EVT_LIMIT, "proc=mg-link why='it comes and goes'");
+	mon_proc_stop(&l->proc);
+	l->backoff_ms = STATUS_WINDOW_MS;
+	link_ended(l, -1);
+	return true;
+}
+
+static void
+take_status(struct mon_link *l, struct mg_frame *f)
+{
+	struct mg_link_status s;
+
+	if (mg_frame_decode(f, &s, sizeof(s)) != MG_ERR_OK)
+		return;
+	snprintf(l->text, sizeof(l->text), "%s%s%s",
+	    s.up ? "connected" : "not connected", s.text[0] != '\0' ? ": " : "",
+	    s.text);
+	mg_log(MG_EVT_LINK, "up=%d text='%s'", s.up, s.text);
+	if (flaps(l))
+		return;
+	l->up = s.up;
+	l->backoff_ms = 200;
+	if (s.up) {
+		resubmit(l);
+		mon_tree_send(l->m);
+	} else {
+		mon_tree_link_down(l->m);
+	}
+}
+
 static void
 link_frame(void *arg, struct mg_frame *f)
 {
 	struct mon_link *l = arg;
 	struct mg_hub_witness w;
-	struct mg_link_status s;
 
 	switch ((int)f->op) {
 	case MG_MSG_LINK_STATUS:
-		if (mg_frame_decode(f, &s, sizeof(s)) != MG_ERR_OK)
-			return;
-		l->up = s.up;
-		l->backoff_ms = 200;
-		snprintf(l->text, sizeof(l->text), "%s%s%s",
-		    s.up ? "connected" : "not connected",
-		    s.text[0] != '\0' ? ": " : "", s.text);
-		mg_log(MG_EVT_LINK, "up=%d text='%s'", s.up, s.text);
-		if (s.up) {
-			resubmit(l);
-			mon_tree_send(l->m);
-		} else {
-			mon_tree_link_down(l->m);
-		}
+		take_status(l, f);
 		return;
 	case MG_MSG_HUB_WITNESS:
 		if (mg_frame_decode(f, &w, sizeof(w)) == MG_ERR_OK)

@@ -72,9 +72,39 @@ finish(struct ask *a, const char *text)
 	ask_free(a);
 }
 
+static void end(struct ask *a);
+
+/* Who asks for what is others' is on record. */
+static void
+refuse(struct ask *a, const char *text, const char *remedy)
+{
+	struct mon_client *c = client_of(a);
+	struct mon_refusal ref = {.user = a->person,
+	    .uid = a->uid,
+	    .ses = c->peer.session,
+	    .tty = c->peer.tty,
+	    .origin = "",
+	    .operation = a->fn == end ? "revoke" : "log",
+	    .model = "",
+	    .version = "",
+	    .rule = "",
+	    .text = text,
+	    .remedy = remedy,
+	    .why = MG_WHY_NOT_PERMITTED};
+
+	c->job = NULL;
+	a->job->client = NULL;
+	mon_refuse(a->m, c, &ref);
+	ask_free(a);
+}
+
 static void
 fail(struct ask *a, enum mg_why why, const char *text, const char *remedy)
 {
+	if (why == MG_WHY_NOT_PERMITTED && client_of(a) != NULL) {
+		refuse(a, text, remedy);
+		return;
+	}
 	mon_reply_refused(client_of(a), why, "", "", text, remedy);
 	ask_free(a);
 }

@@ -14,14 +14,35 @@
 
 struct mon_bucket {
 	uint32_t uid;
-	unsigned used;
+	unsigned used, dropped;
 	int64_t minute;
 	struct mon_bucket *next;
 };
 
-/* Whether one more refusal of uid goes on record this minute. */
-static bool
-may_record(struct mon *m, uint32_t uid)
+/* What a minute kept back is said once it is over, and at the end. */
+static void
+say_dropped(struct mon_bucket *b)
+{
+	if (b->dropped > 0)
+		mg_log(MG_EVT_LIMIT,
+		    "uid=%u dropped=%u why='refusals per minute'", b->uid,
+		    b->dropped);
+	b->dropped = 0;
+}
+
+void
+mon_refuse_tick(struct mon *m)
+{
+	int64_t minute = mg_time_boot_ms() / 60000;
+	struct mon_bucket *b;
+
+	for (b = m->buckets; b != NULL; b = b->next)
+		if (b->minute != minute || m->stopping)
+			say_dropped(b);
+}
+
+bool
+mon_may_record(struct mon *m, uint32_t uid)
 {
 	int64_t minute = mg_time_boot_ms() / 60000;
 	struct mon_bucket *b;
@@ -36,10 +57,16 @@ may_record(struct mon *m, uint32_t uid)
 		m->buckets = b;
 	}
 	if (b->minute != minute) {
+		say_dropped(b);
 		b->minute = minute;
 		b->used = 0;
 	}
-	return b->used++ < m->conf.refusals_per_minute;
+	if (b->used < m->conf.refusals_per_minute) {
+		b->used++;
+		return true;
+	}
+	b->dropped++;
+	return false;
 }
 
 bool
@@ -130,9 +157,7 @@ mon_job_refuse(struct mon *m, struct mon_client *c, struct mon_job *job,
 	snprintf(rf->text, sizeof(rf->text), "%s",
 	    ref->text[0] != '\0' ? ref->text : mg_why_sentence(ref->why));
 	snprintf(rf->remedy, sizeof(rf->remedy), "%s", ref->remedy);
-	if (!may_record(m, ref->uid)) {
-		mg_log(MG_EVT_LIMIT, "user=%s why='refusals per minute'",
-		    ref->user);
+	if (!mon_may_record(m, ref->uid)) {
 		refusal_recorded(rf, MG_WHY_LIMIT);
 		return;
 	}

@@ -209,6 +209,7 @@ check_audit(void *arg)
 	struct mon *m = arg;
 
 	mon_audit_check(m);
+	mon_refuse_tick(m);
 	mon_timer_set(m, &m->audit_timer, mg_time_boot_ms() + AUDIT_CHECK_MS,
 	    check_audit, m);
 }
@@ -265,6 +266,8 @@ on_signal(void *arg, uint32_t events)
 		}
 		mg_log(MG_EVT_STOP, "signal=%u", si.ssi_signo);
 		s->m->stopping = true;
+		mon_refuse_tick(s->m);
+		mg_log_end();
 		mg_loop_stop(s->m->loop);
 	}
 }

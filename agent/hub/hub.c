@@ -39,7 +39,6 @@
 
 #define TIDY_MS 60000
 #define GROUPS_MAX 256
-#define CHILD_LINES_MAX 50 /* a second */
 
 int64_t
 hub_now(const struct hub *hub)
@@ -137,24 +136,6 @@ print_flaws(const struct mg_diags *ds)
 /* ---- the log of the children ---- */
 
 static void
-child_line(struct hub *hub, const char *line)
-{
-	int64_t now = mg_time_boot_ms();
-
-	if (now - hub->log_window_ms >= 1000) {
-		if (hub->log_dropped > 0)
-			mg_log(MG_EVT_LIMIT, "%u lines of children dropped",
-			    hub->log_dropped);
-		hub->log_window_ms = now;
-		hub->log_lines = hub->log_dropped = 0;
-	}
-	if (hub->log_lines++ < CHILD_LINES_MAX)
-		mg_log_from_child(line);
-	else
-		hub->log_dropped++;
-}
-
-static void
 on_log(void *arg, uint32_t events)
 {
 	struct hub *hub = arg;
@@ -181,7 +162,7 @@ on_log(void *arg, uint32_t events)
 		memcpy(line, p, len);
 		line[len] = '\0';
 		mg_buf_consume(&hub->log_in, (size_t)(nl - p) + 1);
-		child_line(hub, line);
+		mg_log_from_child(line);
 	}
 }
 
@@ -233,6 +214,7 @@ on_signal(void *arg, uint32_t events)
 		return;
 	}
 	mg_log(MG_EVT_STOP, "signal=%u", si.ssi_signo);
+	mg_log_end();
 	mg_loop_stop(hub->loop);
 }
 

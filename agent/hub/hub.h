@@ -85,8 +85,6 @@ struct hub {
 	int log_fd[2]; /* what children write comes out of [0] */
 	struct mg_watch *log_watch;
 	struct mg_buf log_in;
-	int64_t log_window_ms;
-	unsigned log_lines, log_dropped;
 	int signal_fd;
 	struct mg_watch *signal_watch;
 	struct mg_timer tidy;

@@ -10,6 +10,7 @@
 
 #include "mg_esc.h"
 #include "mg_log.h"
+#include "mg_time.h"
 
 static const struct {
 	const char *word;
@@ -29,12 +30,14 @@ static const int priorities[] = {
     [MG_LOG_DEBUG] = LOG_DEBUG,
 };
 
-/* The one piece of process-wide state: where lines go. */
+/* The one piece of process-wide state: where lines go, and how many went. */
 static struct {
 	const char *name;
 	enum mg_log_target target;
 	enum mg_log_level level;
-} log_state = {"modelgate", MG_LOG_TO_STDERR, MG_LOG_INFO};
+	struct mg_log_gate gates[MG_EVT_COUNT + 1]; /* the last: of children */
+} log_state = {
+    .name = "modelgate", .target = MG_LOG_TO_STDERR, .level = MG_LOG_INFO};
 
 void
 mg_log_init(
@@ -83,6 +86,64 @@ log_text(enum mg_log_level level, const char *word, const char *raw)
 	write_line(level, log_state.name, esc);
 }
 
+bool
+mg_log_gate_pass(struct mg_log_gate *g, int64_t now_ms)
+{
+	if (now_ms - g->since_ms >= MG_LOG_WINDOW_MS) {
+		g->since_ms = now_ms;
+		g->lines = 0;
+	}
+	if (g->lines < MG_LOG_LINES_MAX) {
+		g->lines++;
+		return true;
+	}
+	g->dropped++;
+	return false;
+}
+
+static void
+say_dropped(size_t i, unsigned n)
+{
+	char text[128];
+
+	if (n == 0)
+		return;
+	snprintf(text, sizeof(text), "event=%s dropped=%u",
+	    i == MG_EVT_COUNT ? "child-lines" : events[i].word, n);
+	log_text(MG_LOG_WARN, events[MG_EVT_LIMIT].word, text);
+}
+
+/* Says what was not written in windows that are over, or in all. */
+static void
+say_all_dropped(int64_t now, bool all)
+{
+	struct mg_log_gate *g;
+	size_t i;
+
+	for (i = 0; i <= MG_EVT_COUNT; i++) {
+		g = &log_state.gates[i];
+		if (all || now - g->since_ms >= MG_LOG_WINDOW_MS) {
+			say_dropped(i, g->dropped);
+			g->dropped = 0;
+		}
+	}
+}
+
+void
+mg_log_end(void)
+{
+	say_all_dropped(0, true);
+}
+
+static bool
+may_write(size_t i)
+{
+	int64_t now = mg_time_boot_ms();
+
+	say_all_dropped(now, false);
+	return mg_log_gate_pass(&log_state.gates[i], now);
+}
+
 void
 mg_log(enum mg_event event, const char *fmt, ...)
 {
@@ -90,7 +151,7 @@ mg_log(enum mg_event event, const char *fmt, ...)
 	int saved = errno;
 	va_list ap;
 
-	if (events[event].level <= log_state.level) {
+	if (events[event].level <= log_state.level && may_write(event)) {
 		va_start(ap, fmt);
 		vsnprintf(raw, sizeof(raw), fmt, ap);
 		va_end(ap);
@@ -109,7 +170,7 @@ mg_log_from_child(const char *line)
 		level = (enum mg_log_level)(line[0] - '0');
 		line += 2;
 	}
-	if (level > log_state.level)
+	if (level > log_state.level || !may_write(MG_EVT_COUNT))
 		return;
 	mg_esc_line(line, esc, sizeof(esc));
 	write_line(level, log_state.name, esc);

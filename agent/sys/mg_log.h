@@ -2,7 +2,9 @@
 #ifndef MG_LOG_H
 #define MG_LOG_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "events.def"
 
@@ -38,6 +40,26 @@ enum mg_log_target {
 /* name must outlive the process; level is the least urgent one written. */
 void mg_log_init(
     const char *name, enum mg_log_target target, enum mg_log_level level);
+
+/*
+ * Who can make an event happen could fill the disk with its lines: of each
+ * event (and of all that children write) no more than so many are written
+ * in so long, and then how many were not.
+ */
+#define MG_LOG_LINES_MAX 500
+#define MG_LOG_WINDOW_MS 10000
+
+/* The lines of one event; zeroed before its first use. */
+struct mg_log_gate {
+	int64_t since_ms;
+	unsigned lines, dropped;
+};
+
+/* Whether one more line may be written at now_ms; else it is counted. */
+bool mg_log_gate_pass(struct mg_log_gate *g, int64_t now_ms);
+
+/* Says now what was not written, before the process ends. */
+void mg_log_end(void);
 
 /*
  * Writes one line. The formatted text is escaped as a whole, cut to

@@ -8,6 +8,9 @@
 	agent_peer.py fill N	N half-sent requests of the largest size
 	agent_peer.py exec0 PROGRAM	run it with argc 0
 	agent_peer.py gone N	ask, and end before the answer, N times
+	agent_peer.py asked N	have a code asked for, and hang up, N times
+	agent_peer.py guess N	give wrong codes for alice's login, as root's PAM
+	agent_peer.py unenroll N	ask for what only root may, N times
 	agent_peer.py address	ask from sockets whose names claim to be root's
 
 The framing is written here a second time, from PROTOCOL.md. Each case of
@@ -27,7 +30,7 @@ import time
 SOCKET = "/run/modelgate/agent.sock"
 RUN, AUTH_ANS, SIGNAL, GIVEUP, LIST, END, LOG = range(1, 8)
 ENROLL, UNENROLL, PAM_AUTH, PAM_ACCT, PAM_OPEN, PAM_CLOSE, INFO = range(8, 15)
-REFUSED = 20
+REFUSED, AUTH_PROMPT, DONE = 20, 22, 29
 AUTH_RESULT, RUN_SPEC, HUB_DECISION = 42, 50, 113
 
 
@@ -241,6 +244,48 @@ def address():
         s.close()
 
 
+def pam_guess(n):
+    """As a program of root's that lets alice log in; she knows no code."""
+    for _ in range(n):
+        s = connect()
+        send(s, pam(PAM_ACCT))
+        while True:
+            size, op, _, _ = struct.unpack(">IHHI", read_exactly(s, 12))
+            d = read_exactly(s, size - 8)
+            if op == AUTH_PROMPT:
+                send(s, frame(AUTH_ANS, string("000000")))
+            elif op in (REFUSED, DONE):
+                print("guess", "in" if op == DONE else
+                      "refused", flush=True)
+                break
+        s.close()
+
+
+def asked(n):
+    """Each prints whether there was a question."""
+    prompts = 0
+    for _ in range(n):
+        s = connect()
+        send(s, run(operation="rollback", flags=4))
+        s.settimeout(10)
+        while True:
+            size, op, _, _ = struct.unpack(">IHHI", read_exactly(s, 12))
+            read_exactly(s, size - 8)
+            if op in (REFUSED, AUTH_PROMPT, DONE):
+                prompts += op == AUTH_PROMPT
+                break
+        s.close()
+    print("asked", prompts)
+
+
+def unenroll(n):
+    for _ in range(n):
+        s = connect()
+        send(s, frame(UNENROLL, string("alice")))
+        print("unenroll", answer(s), flush=True)
+        s.close()
+
+
 def main():
     what = sys.argv[1]
     if what == "frames":
@@ -253,6 +298,12 @@ def main():
         hold(int(sys.argv[2]), run(reason="a" * 1000, args=["b" * 900] * 32)[:-1])
     elif what == "gone":
         gone(int(sys.argv[2]))
+    elif what == "asked":
+        asked(int(sys.argv[2]))
+    elif what == "guess":
+        pam_guess(int(sys.argv[2]))
+    elif what == "unenroll":
+        unenroll(int(sys.argv[2]))
     elif what == "address":
         address()
     elif what == "exec0":

@@ -127,6 +127,10 @@ said() { root cat "/tmp/taken/$1" </dev/null 2>/dev/null || echo 0; }
 	rejections() { [ "$(ledger rejected | jq -c "select(.uuid == \"$u\")" | wc -l)" -ge "$1" ]; }
 	soon -t 30 rejections 12
 	soon -t 30 tried
+	# what it floods with is not all on the log, and how much is not, is
+	dropped() { sb log modelgated | grep -q 'event=decision-rejected dropped='; }
+	soon -t 30 dropped
+	[ "$(sb log modelgated | grep -c evt=decision-rejected)" -le 1100 ]
 	is_state "$id" pending
 	[ -z "$(gained)" ] || fail "$(gained)"
 	given_back

@@ -250,6 +250,10 @@ def link(channel, say):
         send(channel, say.make("HUB_PUT_ANS", uuid=uuid, ok=True, text=""))
         send(channel, say.make("HUB_PUT_ANS", uuid=uuid, ok=False,
                                text="gone"))
+    # a flood that nobody has asked for
+    for _ in range(3000):
+        send(channel, say.make("HUB_DECISION", uuid=UUID, approver="bob",
+                               decision="approve", note="", sig=b"x"))
     # stay for the verdicts, then say one thing that no link may say
     channel.settimeout(6)
     while (got := receive(channel)) is not None:

@@ -1,0 +1,125 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: ISC
+#
+# Nobody writes records or log lines without end, and guesses at a second
+# factor are counted per person: over every channel, across restarts, and
+# never for somebody else.
+# shellcheck disable=SC2154,SC2016
+
+bats_require_minimum_version 1.5.0
+load lib
+
+rate=20
+setup_file()
+{
+	host_up
+	root sh -c "printf '[limits]\nrefusals-per-minute = $rate\n' >>/etc/modelgate/agent.ini" </dev/null
+	sb service modelgated restart
+}
+teardown_file() { host_down; }
+
+peer() { as "$1" python3 "$top/tests/system/agent_peer.py" "${@:2}" </dev/null; }
+lines() { sb log modelgated | grep -c "$1" || :; }
+of() { ledger "$1" | jq -c "select($2)" | wc -l; }
+
+# guesses N USER COMMAND: N wrong codes; then the terminal is closed.
+guesses()
+{
+	N=$1 USER_NAME=$2 USER_COMMAND=$3 TOP=$top expect -f - <<'END'
+set timeout 30
+set n 0
+spawn -noecho $env(TOP)/scripts/sandbox ssh -tt $env(USER_NAME) $env(USER_COMMAND)
+expect {
+	-ex "Verification code:" { if {[incr n] > $env(N)} { exit 3 }; send "000000\r"; exp_continue }
+	-ex "assword:" { send "wrong\r"; exp_continue }
+	timeout { exit 99 }
+	eof {}
+}
+exit [lindex [wait] 3]
+END
+}
+# how often USER's guesses counted, by service
+counted() { ledger mfa | jq -r "select(.user == \"$1\" and .counts) | .service"; }
+
+@test "promise8 refusals: so many a minute are on record and on the log, and then how many were not" {
+	# the minute may change once, and with it what may be written
+	run peer mallory unenroll 150
+	[ "$(grep -c 'unenroll refused' <<<"$output")" -eq 150 ]
+	n=$(of refused '.user == "mallory" and .operation == "unenroll" and .why == "not-permitted"')
+	[ "$n" -ge "$rate" ] && [ "$n" -le $((2 * rate)) ] || fail "$n records"
+	n=$(lines 'evt=refused.*user=mallory')
+	[ "$n" -ge "$rate" ] && [ "$n" -le $((2 * rate)) ] || fail "$n lines"
+	[ "$(lines 'user=mallory\|uid=7005')" -le $((2 * rate + 2)) ]
+	sb service modelgated restart
+	[ "$(lines 'evt=limit uid=7005 dropped=')" -ge 1 ]
+	# hers are hers: others' refusals are on record all the same
+	was=$(of refused '.user == "bob"')
+	run as bob 'modelgate run deploy receipt-ocr@1 --reason x'
+	[ "$status" -eq 125 ]
+	[ "$(of refused '.user == "bob"')" -eq $((was + 1)) ]
+}
+
+@test "promise8 who has a code asked for and hangs up, fills no ledger and uses up no guess" {
+	sb factor alice
+	run peer alice asked 100
+	has 'asked '
+	[ "${output#asked }" -ge 50 ]
+	soon [ -n "$(ledger mfa)" ]
+	n=$(of mfa '.user == "alice"')
+	[ "$n" -le $((2 * rate)) ] || fail "$n records"
+	[ -z "$(counted alice)" ]
+	[ "$(lines 'evt=mfa user=alice')" -le $((2 * rate)) ]
+}
+
+@test "guesses count for who makes them: nobody locks out somebody else" {
+	sb factor mallory
+	# as alice's account, in her name, and with her name at a prompt
+	for how in 'su alice -c id' 'sudo -u alice id' 'sudo id'; do
+		guesses 3 mallory "$how" || :
+	done
+	# from outside, with nothing but her name
+	port=$(sb env | sed -n "s/^MG_SANDBOX_SSH_PORT='\{0,1\}\([0-9]*\).*/\1/p")
+	for methods in keyboard-interactive password keyboard-interactive; do
+		root setsid -w ssh -F none -p "$port" -o StrictHostKeyChecking=no \
+		    -o UserKnownHostsFile=/dev/null -o BatchMode=no \
+		    -o NumberOfPasswordPrompts=3 -o PreferredAuthentications=$methods \
+		    alice@127.0.0.1 id </dev/null || :
+	done
+	[ -z "$(counted alice)" ]
+	run with_code alice 'modelgate run rollback receipt-ocr@1 --reason x'
+	hasnt 'too many wrong codes'
+	[ "$(of mfa '.user == "alice" and .ok')" -ge 1 ]
+}
+
+@test "five wrong codes lock, over every channel and across a restart" {
+	sb factor alice
+	was=$(counted alice | wc -l)
+	guesses 1 alice 'modelgate run rollback receipt-ocr@2 --reason x' || :
+	guesses 1 alice 'modelgate request root-shell --reason x' || :
+	guesses 1 alice 'modelgate enroll' || :
+	sb service modelgated kill
+	sb service modelgated start
+	extra_policy <<-'END'
+		[rule logins-take-a-code]
+		operation = login
+		user = alice
+		mfa = required
+	END
+	root python3 "$top/tests/system/agent_peer.py" guess 4 </dev/null
+	[ "$(counted alice | tail -n +$((was + 1)) | sort | uniq -c | tr -s ' \n' ' ')" = ' 1 enroll 2 run 2 sshd ' ] ||
+	    fail "$(counted alice | tr '\n' ' ')"
+	root rm /etc/modelgate/policy.d/zz-test.ini </dev/null
+	sb service modelgated restart
+	for command in 'modelgate run rollback receipt-ocr@2 --reason x' 'modelgate request root-shell --reason x' 'modelgate enroll'; do
+		run with_code alice "$command"
+		failed
+		has 'too many wrong codes'
+	done
+	# each is in the audit log too, and others are not locked
+	run audit -m USER_AUTH -i
+	has 'op=modelgate:mfa'
+	run audit -m ANOM_LOGIN_FAILURES
+	has 'acct="alice"'
+	run as bob 'modelgate status'
+	ok
+}
