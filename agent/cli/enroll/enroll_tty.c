@@ -91,7 +91,7 @@ read_line(char *out)
 }
 
 bool
-enroll_tty_read(bool echo, char *out)
+enroll_tty_read(bool echo, void (*ask)(void *arg), void *arg, char *out)
 {
 	struct termios was, quiet;
 	bool is_tty = tcgetattr(STDIN_FILENO, &was) == 0, ok;
@@ -102,6 +102,7 @@ enroll_tty_read(bool echo, char *out)
 		quiet.c_lflag |= ICANON | ISIG | ECHONL;
 		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
 	}
+	ask(arg); /* who answers at once is not flushed */
 	ok = read_line(out);
 	if (is_tty && !echo)
 		(void)tcsetattr(STDIN_FILENO, TCSANOW, &was); /* Rule 1 */

@@ -24,10 +24,11 @@ void enroll_tty_screen(bool on);
 
 /*
  * Reads one line from standard input into out (ENROLL_ANSWER_MAX + 1
- * bytes), from a terminal with or without echo. False at the end of input,
+ * bytes), from a terminal with or without echo. ask(arg) puts the question
+ * once the terminal is ready for the answer. False at the end of input,
  * on a signal, and for a line that is too long; out is then wiped.
  */
-bool enroll_tty_read(bool echo, char *out);
+bool enroll_tty_read(bool echo, void (*ask)(void *arg), void *arg, char *out);
 
 /* Rows and columns of the terminal on fd, or 24 and 80. */
 void enroll_tty_size(int fd, unsigned *rowsp, unsigned *colsp);

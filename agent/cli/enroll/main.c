@@ -216,16 +216,29 @@ on_key(struct enroll *e, const struct mg_enroll_key *m)
 
 /* ---- the agent's messages ---- */
 
+struct question {
+	struct enroll *e;
+	const char *text;
+};
+
+static void
+put_question(void *arg)
+{
+	const struct question *q = arg;
+
+	/* A terminal moves on to the next line by itself. */
+	say(q->e, "%s%s", q->text, isatty(STDIN_FILENO) == 1 ? "" : "\n");
+}
+
 static void
 on_prompt(struct enroll *e, uint32_t id, const struct mg_auth_prompt *m)
 {
 	char text[ENROLL_ANSWER_MAX + 1];
 	struct mg_auth_ans ans = {.text = text};
+	struct question q = {.e = e, .text = m->text};
 	enum mg_err r;
 
-	/* A terminal moves on to the next line by itself. */
-	say(e, "%s%s", m->text, isatty(STDIN_FILENO) == 1 ? "" : "\n");
-	if (!enroll_tty_read(m->echo, text)) {
+	if (!enroll_tty_read(m->echo, put_question, &q, text)) {
 		fail(e, "cancelled", "no answer; nothing is changed");
 		return;
 	}
