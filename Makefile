@@ -211,6 +211,16 @@ $(filter %/test_pam_verdict %/test_pam_args %/test_pam_console %/test_pam_ask,$(
 unit: $(UNIT) ## build and run the unit tests
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP prove --merge -e '' $(UNIT)
 
+# What tests/alloc/run preloads: memory that is out at one request.
+$(B)/alloc/alloc.so: tests/alloc/alloc.c
+	$(say) LINK $@
+	$(Q)mkdir -p $(@D) && $(CC) -std=c11 $(DEFS) $(OPT) $(WARN) -fPIC -shared -o $@ $<
+.PHONY: check-alloc check-fault
+check-alloc: $(UNIT) $(B)/alloc/alloc.so ## the unit tests, every allocation failing in turn; MAX=n of each
+	$(Q)B=$(B) tests/alloc/run $(if $(MAX),-n $(MAX)) $(NAME)
+check-fault: $(FAULTS) ## every system call of the durable paths failing in every way
+	$(Q)FAULTS=all CMOCKA_MESSAGE_OUTPUT=TAP prove --merge -v -e '' $(FAULTS)
+
 # What tests/pam/*.bats play with: an application, an agent, a monitor.
 PAMTESTS := $(patsubst tests/pam/%.c,$(B)/pam/%,$(wildcard tests/pam/*.c))
 $(PAMTESTS): $(B)/pam/%: $(B)/o/tests/pam/%.o $(sys)

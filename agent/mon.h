@@ -195,6 +195,8 @@ bool mon_audit_fill(
  */
 void mon_audit_send(struct mon *m, uint32_t uid, const struct mg_audit_req *a,
     void (*fn)(void *arg, bool ok), void *arg);
+/* The ledger cannot be written (an errno), or can again (0). */
+void mon_audit_ledger(struct mon *m, int err);
 void mon_audit_fini(struct mon *m);
 /* Asks the kernel whether it records; answers into m->audit_*. */
 void mon_audit_check(struct mon *m);
@@ -687,6 +689,7 @@ struct mon {
 	struct mon_tree *tree;
 	struct mon_keep *keep;
 	struct ask *queries; /* readers of the ledger */
+	bool ledger_failing; /* the last line was not written */
 	int64_t rotate_ms;   /* not before */
 	int cgroup;	     /* folder for runs' groups; -1: none */
 	struct mon_old_group *old_groups; /* to be removed */

@@ -379,6 +379,16 @@ fill_access(struct mg_audit_req *a, const struct mg_rec *rec)
 	more(a, "service", mg_rec_str(rec, "service", ""));
 }
 
+static void
+fill_ledger(struct mg_audit_req *a, int err)
+{
+	a->type = err != 0 ? T_SERVICE_STOP : T_SERVICE_START;
+	a->op = err != 0 ? "ledger-down" : "ledger-up";
+	a->success = err == 0;
+	if (err != 0)
+		more(a, "err", mon_or_empty(strerrorname_np(err)));
+}
+
 /* A word for reason=, an address for addr=: nothing else may stand there. */
 static bool
 is_safe(const char *s)
@@ -636,6 +646,32 @@ mon_audit_send(struct mon *m, uint32_t uid, const struct mg_audit_req *a,
 		return;
 	}
 	rearm(w);
+}
+
+static void
+told(void *arg, bool ok)
+{
+	(void)arg;
+	(void)ok; /* said in the log where it was not */
+}
+
+void
+mon_audit_ledger(struct mon *m, int err)
+{
+	struct mg_audit_req a;
+	struct mg_rec rec;
+	char uuid[MG_UUID_STR];
+	struct mg_uuid u;
+
+	if (mg_uuid_new(&u) != MG_ERR_OK)
+		mg_fatal("no random numbers");
+	mg_uuid_format(&u, uuid);
+	mg_rec_init(&rec);
+	common(m, &rec, &a);
+	mg_rec_fini(&rec);
+	a.uuid = uuid;
+	fill_ledger(&a, err);
+	mon_audit_send(m, MG_PROC_UNSET, &a, told, NULL);
 }
 
 void

@@ -11,6 +11,8 @@
  * 3. When the ledger is durable but the audit record is not taken, the
  *    continuation hears MG_WHY_AUDIT_FAILED and has to take the transition
  *    back with another record. It never goes on.
+ * 4. When the ledger cannot be written the audit log alone can say so: it
+ *    does, once for the first line that failed and once when one did not.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -207,6 +209,9 @@ ledger_failed(struct mon *m, int err)
 	mg_log(MG_EVT_LEDGER_BAD, "err='%s' dead=%d", strerror(err),
 	    mg_ledger_is_dead(m->ledger));
 	mg_state_rollback_to(m->state, NULL); /* Rule 2 */
+	if (!m->ledger_failing)
+		mon_audit_ledger(m, err != 0 ? err : EIO); /* Rule 4 */
+	m->ledger_failing = true;
 	if (mg_ledger_is_dead(m->ledger))
 		revive(m);
 }
@@ -252,6 +257,9 @@ mon_commit_round(void *arg)
 		ok = mg_ledger_sync(m->ledger) == MG_ERR_OK; /* Rule 1 */
 		if (ok) {
 			mg_state_commit(m->state);
+			if (m->ledger_failing)
+				mon_audit_ledger(m, 0); /* Rule 4 */
+			m->ledger_failing = false;
 			rotate(m);
 			mon_list_grown(m);
 			mon_tree_grown(m);

@@ -3,7 +3,8 @@
  * What happens in a stage.
  *
  * Rules
- * 1. rescue= helps when the agent is down, never when it refuses.
+ * 1. rescue= helps when the agent is down, or cannot keep its records (a full
+ *    disk), never when it refuses.
  * 2. Who rescue= is about: at a login the account that logs in; everywhere
  *    else the login uid's, for PAM_USER is then the account that is wanted
  *    (su) or one that root chose, and a login uid is the person. No login
@@ -73,6 +74,7 @@ priority(enum pam_situation sit)
 	case MG_SIT_NO_MEMORY:
 		return LOG_CRIT;
 	case MG_SIT_AGENT_DOWN:
+	case MG_SIT_NO_RECORD:
 	case MG_SIT_BROKE_OFF:
 	case MG_SIT_BAD_ARGS:
 	case MG_SIT_COUNT:
@@ -140,7 +142,8 @@ decide(struct pam_talk *t)
 	if (pam_console_is_root(t->pamh, t->ask->user))
 		return on_console(t);
 	sit = pam_talk_run(t);
-	if (sit == MG_SIT_AGENT_DOWN && /* Rule 1 */
+	if ((sit == MG_SIT_AGENT_DOWN ||
+		sit == MG_SIT_NO_RECORD) && /* Rule 1 */
 	    is_rescue(t->pamh, t->args, t->ask->user))
 		sit = MG_SIT_RESCUED;
 	if ((sit == MG_SIT_ALLOWED || sit == MG_SIT_RESCUED) && !is_proven(t)) {

@@ -3,7 +3,8 @@
  * The conversation with the agent.
  *
  * Rules
- * 1. MG_SIT_AGENT_DOWN opens the door to those named in rescue=, so it is
+ * 1. MG_SIT_AGENT_DOWN and MG_SIT_NO_RECORD open the door to those named in
+ *    rescue=, so they are
  *    never what a caller can bring about: not by an answer that cannot be
  *    sent, not by answering late, not by limits on this process (no
  *    descriptors left, no memory). Once the agent has put a question it is
@@ -159,6 +160,9 @@ on_refused(struct talk *k, const struct mg_frame *f)
 	    m.code, m.rule[0] != '\0' ? " rule=" : "", m.rule);
 	if (!is_quiet(k))
 		explain(k, &m);
+	if ((m.why == MG_WHY_LEDGER_FAILED || m.why == MG_WHY_AUDIT_FAILED) &&
+	    k->prompts == 0) /* Rule 1 */
+		return MG_SIT_NO_RECORD;
 	if (k->t->ask->is_stranger) /* Rule 4 */
 		return MG_SIT_DENIED;
 	if (m.why == MG_WHY_MFA_LOCKED)

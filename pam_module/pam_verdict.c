@@ -24,6 +24,8 @@ static const int refusals[MG_SIT_COUNT][MG_STAGE_COUNT] = {
 				PAM_SESSION_ERR,	PAM_SESSION_ERR},
 	[MG_SIT_AGENT_DOWN] = {	PAM_AUTHINFO_UNAVAIL,	PAM_AUTHINFO_UNAVAIL,
 				PAM_SESSION_ERR,	PAM_SESSION_ERR},
+	[MG_SIT_NO_RECORD] = {	PAM_AUTHINFO_UNAVAIL,	PAM_AUTHINFO_UNAVAIL,
+				PAM_SESSION_ERR,	PAM_SESSION_ERR},
 	[MG_SIT_BROKE_OFF] = {	PAM_AUTHINFO_UNAVAIL,	PAM_AUTHINFO_UNAVAIL,
 				PAM_SESSION_ERR,	PAM_SESSION_ERR},
 	[MG_SIT_LOCKED] = {	PAM_MAXTRIES,		PAM_PERM_DENIED,
@@ -86,6 +88,8 @@ pam_verdict_situation_word(enum pam_situation situation)
 		return "root on the console";
 	case MG_SIT_AGENT_DOWN:
 		return "the agent does not answer";
+	case MG_SIT_NO_RECORD:
+		return "the agent cannot keep its records";
 	case MG_SIT_BROKE_OFF:
 		return "the conversation broke off";
 	case MG_SIT_LOCKED:

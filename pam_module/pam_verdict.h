@@ -22,6 +22,7 @@ enum pam_situation {
 	MG_SIT_RESCUED,	   /* the agent is down; named in rescue= */
 	MG_SIT_CONSOLE,	   /* root on the console */
 	MG_SIT_AGENT_DOWN, /* absent, slow, not root's, or not talking sense */
+	MG_SIT_NO_RECORD,  /* it answers, but cannot write what it does */
 	MG_SIT_BROKE_OFF,  /* failed after a question, or in this process */
 	MG_SIT_LOCKED,	   /* too many wrong codes */
 	MG_SIT_NO_USER,	   /* nobody that the agent could know */

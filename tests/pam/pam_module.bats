@@ -468,11 +468,25 @@ operation='root-shell' tty='pts/3' rhost='' auth_info='' key_type=''"
 }
 
 @test "rescue= never helps against a refusal" {
-	for why in no-rule deny-rule busy internal agent-down ledger-failed audit-failed unknown-user mfa-locked; do
+	for why in no-rule deny-rule busy internal agent-down unknown-user mfa-locked; do
 		run ns "service s rescue=alice; agent accept get 'refused $why|||no|'
 			drive s alice account"
 		hasnt "account=0"
 		has "error: modelgate: login: no"
+	done
+}
+
+@test "rescue= helps when the agent cannot keep its records, before it has asked anything" {
+	for why in ledger-failed audit-failed; do
+		run ns "service s rescue=alice; agent accept get 'refused $why|||no|'
+			drive s alice account"
+		has "account=0"
+		run ns "service s rescue=alice; agent accept get 'refused $why|||no|'
+			drive s bob account"
+		has "account=9"
+		run ns "service s rescue=alice; agent accept get 'prompt Code: ' get 'refused $why|||no|'
+			drive -a 1 s alice auth"
+		hasnt "auth=0"
 	done
 }
 

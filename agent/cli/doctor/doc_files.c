@@ -8,12 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "doc.h"
 #include "mg_seal.h"
 
 #define FILES_MAX 20000
+#define FREE_MIN ((uint64_t)64 << 20) /* bytes: a week of records */
 
 /* The hub's own key, where a hub runs beside the agent. */
 static bool
@@ -165,6 +167,33 @@ check_secrets(struct doc *d)
 		    s.example);
 }
 
+/* Where nothing can be written nothing is allowed. */
+static void
+check_disk(struct doc *d)
+{
+	struct statvfs fs;
+	uint64_t left;
+
+	if (statvfs(STATE_DIR, &fs) != 0)
+		return; /* the agent, which makes it, is not there: said so */
+	left = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if ((fs.f_flag & ST_RDONLY) != 0)
+		doc_say(d, DOC_BAD, "disk",
+		    "mount it writable: until then nothing is allowed",
+		    STATE_DIR " is on a read-only file system");
+	else if (left < FREE_MIN / 64 || (fs.f_files > 0 && fs.f_favail == 0))
+		doc_say(d, DOC_BAD, "disk",
+		    "make room: until then nothing is allowed",
+		    "the file system of " STATE_DIR " is full");
+	else if (left < FREE_MIN)
+		doc_say(d, DOC_WARN, "disk",
+		    "make room: when it is full nothing is allowed",
+		    STATE_DIR " has %llu MiB left",
+		    (unsigned long long)(left >> 20));
+	else
+		doc_say(d, DOC_GOOD, "disk", "", STATE_DIR " has room");
+}
+
 void
 doc_files(struct doc *d)
 {
@@ -173,4 +202,5 @@ doc_files(struct doc *d)
 	check_tree(d, "/etc/pam.d");
 	check_private(d, STATE_DIR);
 	check_secrets(d);
+	check_disk(d);
 }
