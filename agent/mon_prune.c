@@ -81,9 +81,9 @@ model_needs(const struct mon *m, const struct mg_model *p, const char *digest)
 	if (is(p->live.digest, digest) || is(p->found, digest))
 		return true;
 	for (i = 0; i < MG_MODEL_BACK_MAX; i++)
-		if (is(p->back[i].digest, digest) &&
-		    (i < m->conf.keep_versions ||
-			is(p->back[i].version, p->promoted)))
+		if ((i < m->conf.keep_versions ||
+			is(p->back[i].version, p->promoted)) &&
+		    is(p->back[i].digest, digest))
 			return true;
 	return false;
 }
