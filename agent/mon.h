@@ -247,8 +247,9 @@ struct mon_client {
 	struct mon_job *job;
 	struct mon_run *run; /* whose output and exit it waits for */
 	struct mon_auth *auth;
-	bool busy;  /* a question is being answered */
-	int fds[3]; /* that came with the question; -1: none */
+	bool is_direct; /* root: no mg-front in between */
+	bool busy;	/* a question is being answered */
+	int fds[3];	/* that came with the question; -1: none */
 	struct mon_client *prev, *next;
 };
 

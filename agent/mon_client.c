@@ -4,14 +4,18 @@
  *
  * Rules
  * 1. Who a client is comes from the kernel at accept(2), here, before any
- *    byte of it is read (which happens in mg-front).
+ *    byte of it is read (which happens in mg-front, unless it is root).
  * 2. A client has one question at a time. Limits per user come before
  *    limits for all, so that one user cannot use up the places of others.
  * 3. Only root (the PAM module's hosts) may ask the PAM questions.
  * 4. Who breaks the protocol is on record by what the kernel says of them,
  *    at the rate of all refusals: probing is not silent.
+ * 5. Root's own programs, sshd and sudo with the PAM module among them, are
+ *    answered here: a worker between them and us that was taken over could
+ *    say yes in our name, or ask in root's.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -325,6 +329,17 @@ client_frame(void *arg, struct mg_frame *f)
 	}
 }
 
+/* A last word to root's program whose bytes are not what they may be. */
+static void
+say_why(struct mon_client *c, const char *why)
+{
+	struct mg_refused msg = {.why = MG_WHY_BAD_REQUEST, .text = why};
+
+	if (mg_chan_send(c->port.ch, 0, MG_MSG_REFUSED, &msg) != MG_ERR_OK ||
+	    mg_chan_flush(c->port.ch) != MG_ERR_OK)
+		mg_log(MG_EVT_DEBUG, "err='cannot say why'");
+}
+
 static void
 client_closed(void *arg, const char *why)
 {
@@ -333,6 +348,11 @@ client_closed(void *arg, const char *why)
 	if (why[0] != '\0')
 		mg_log(MG_EVT_PROTO, "uid=%u pid=%d why='%s'", c->peer.uid,
 		    (int)c->peer.pid, why);
+	/* Of others, mg-front has said it (take_malformed). */
+	if (why[0] != '\0' && c->is_direct) {
+		put_on_record(c, false, MG_WHY_BAD_REQUEST, why);
+		say_why(c, why);
+	}
 	client_free(c);
 }
 
@@ -476,11 +496,25 @@ hand_over(struct mon *m, struct mon_client *c, int fd)
 	return r;
 }
 
+/* Rule 5 */
+static enum mg_err
+serve_root(struct mon *m, struct mon_client *c, int fd)
+{
+	if ((fd = fcntl(fd, F_DUPFD_CLOEXEC, 3)) == -1)
+		return MG_ERR_SYS;
+	c->is_direct = true;
+	c->port.on_frame = client_frame;
+	c->port.on_close = client_closed;
+	c->port.arg = c;
+	return mon_port_init(&c->port, m, fd, MG_ROLE_AGENT, MG_ROLE_CLIENT);
+}
+
 static void
 accept_one(struct mon *m, int fd)
 {
 	struct mon_client *c;
 	struct mg_peer peer;
+	enum mg_err r;
 	int pidfd;
 
 	if (mg_proc_peer(fd, &peer, &pidfd) != MG_ERR_OK) { /* Rule 1 */
@@ -502,7 +536,8 @@ accept_one(struct mon *m, int fd)
 	c->peer = peer;
 	c->pidfd = pidfd;
 	c->fds[0] = c->fds[1] = c->fds[2] = -1;
-	if (hand_over(m, c, fd) != MG_ERR_OK) {
+	r = peer.uid == 0 ? serve_root(m, c, fd) : hand_over(m, c, fd);
+	if (r != MG_ERR_OK) {
 		close(pidfd);
 		turn_away(fd, MG_WHY_INTERNAL);
 		free(c);

@@ -21,11 +21,13 @@
 #include <unistd.h>
 
 #include "mg_b64.h"
+#include "mg_esc.h"
 #include "mg_id.h"
 #include "mg_time.h"
 #include "mon.h"
 #include "mon_job.h"
 
+#define KEY_MAX 8192 /* of a login: a certificate is a key, too */
 #define MARK_MS 300000 /* an auth stage is followed by account this soon */
 #define MARKS_MAX 1024
 
@@ -687,22 +689,44 @@ person_known(void *arg)
 	dispatch(p);
 }
 
+/*
+ * The key of the first line "publickey TYPE BASE64 ..." of SSH_AUTH_INFO_0,
+ * which sshd has written of a key that it has parsed. Anything else: none.
+ */
 static void
-fingerprint(const struct mg_pam_req *q, char *out, size_t size)
+login_key(struct pam *p, const char *info)
 {
 	uint8_t md[SHA256_DIGEST_LENGTH];
-	struct mg_buf b;
-	const char *s;
+	struct mg_buf key, b;
+	const char *end, *s;
+	char type[sizeof(p->key_type)];
+	size_t n;
 
-	out[0] = '\0';
-	if (q->key_len == 0)
+	if (strncmp(info, "publickey ", 10) != 0)
 		return;
-	SHA256(q->key, q->key_len, md);
+	info += 10;
+	n = strcspn(info, " \n");
+	if (n == 0 || n >= sizeof(type) || info[n] != ' ')
+		return;
+	memcpy(type, info, n);
+	type[n] = '\0';
+	info += n + 1;
+	end = info + strcspn(info, " \n");
+	mg_buf_init(&key, KEY_MAX);
 	mg_buf_init(&b, 128);
-	if (mg_b64_put(&b, md, sizeof(md)) == MG_ERR_OK &&
-	    (s = mg_buf_cstr(&b)) != NULL)
-		snprintf(out, size, "SHA256:%.43s", s); /* without padding */
+	if (mg_esc_is_clean(type) && end > info &&
+	    mg_b64_get(&key, info, (size_t)(end - info), NULL) == MG_ERR_OK) {
+		SHA256(mg_buf_ptr(&key), mg_buf_len(&key), md);
+		if (mg_b64_put(&b, md, sizeof(md)) == MG_ERR_OK &&
+		    (s = mg_buf_cstr(&b)) != NULL) {
+			memcpy(p->key_type, type, n + 1);
+			/* without padding */
+			snprintf(
+			    p->key_fp, sizeof(p->key_fp), "SHA256:%.43s", s);
+		}
+	}
 	mg_buf_fini(&b);
+	mg_buf_fini(&key);
 }
 
 void
@@ -724,8 +748,7 @@ mon_pam(struct mon_client *c, enum mg_msg_op op, const struct mg_pam_req *q)
 	snprintf(p->operation, sizeof(p->operation), "%s", q->operation);
 	snprintf(p->tty, sizeof(p->tty), "%s", q->tty);
 	snprintf(p->rhost, sizeof(p->rhost), "%s", q->rhost);
-	snprintf(p->key_type, sizeof(p->key_type), "%s", q->key_type);
-	fingerprint(q, p->key_fp, sizeof(p->key_fp));
+	login_key(p, q->auth_info);
 	names[0] = p->user;
 	if (mon_people_fetch(
 		c->m, names, 1, c->peer.loginuid, person_known, p) != MG_ERR_OK)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * mg-front: reads what clients send.
+ * mg-front: reads what clients send that are not root.
  *
  * Runs as: _mg-front, no privileges
  * Holds: one client's socket per worker
@@ -26,10 +26,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "mg_b64.h"
 #include "mg_chan.h"
 #include "mg_confine.h"
-#include "mg_esc.h"
 #include "mg_file.h"
 #include "mg_filter.h"
 #include "mg_log.h"
@@ -38,7 +36,6 @@
 #define CHANNEL_FD 3
 #define USER "_mg-front"
 #define QUEUE_MAX 262144
-#define KEY_MAX 8192
 #define RECORD_MS 6000 /* the monitor's answer: ledger and audit */
 
 /* Its other end is the parent's alone: workers end when it closes. */
@@ -51,36 +48,6 @@ union any {
 	struct mg_pending pending;
 	char room[16384];
 };
-
-/* The key of the first line "publickey TYPE BASE64 ..." of SSH_AUTH_INFO_0:
- * the text stays here, what it says goes on in fields. */
-static void
-parse_auth_info(struct mg_pam_req *q, struct mg_buf *key)
-{
-	static char type[65];
-	const char *p = q->auth_info, *end;
-	size_t n;
-
-	q->auth_info = q->key_type = "";
-	q->key = NULL;
-	q->key_len = 0;
-	if (strncmp(p, "publickey ", 10) != 0)
-		return;
-	p += 10;
-	n = strcspn(p, " \n");
-	if (n == 0 || n >= sizeof(type) || p[n] != ' ')
-		return;
-	memcpy(type, p, n);
-	type[n] = '\0';
-	p += n + 1;
-	end = p + strcspn(p, " \n");
-	if (!mg_esc_is_clean(type) ||
-	    mg_b64_get(key, p, (size_t)(end - p), NULL) != MG_ERR_OK)
-		return;
-	q->key_type = type;
-	q->key = mg_buf_ptr(key);
-	q->key_len = mg_buf_len(key);
-}
 
 /* Which message, which field. */
 static const char *
@@ -100,7 +67,6 @@ pass(struct mg_chan *to, struct mg_frame *f, const char **whyp)
 	const struct mg_msg_type *t = mg_msg_type(f->op);
 	static union any msg;
 	const char *field = NULL;
-	struct mg_buf key;
 	bool ok;
 
 	if (t->size > sizeof(msg) ||
@@ -109,13 +75,8 @@ pass(struct mg_chan *to, struct mg_frame *f, const char **whyp)
 		*whyp = name_field(t, field == NULL ? "" : field);
 		return false;
 	}
-	mg_buf_init(&key, KEY_MAX);
-	if (t->size == sizeof(msg.pam_req) && f->op >= MG_MSG_PAM_AUTH_REQ &&
-	    f->op <= MG_MSG_PAM_CLOSE_REQ)
-		parse_auth_info(&msg.pam_req, &key);
 	ok = mg_chan_send_fds(to, f->id, f->op, &msg, f->fds, f->nfds) ==
 	     MG_ERR_OK;
-	mg_buf_fini(&key);
 	explicit_bzero(&msg, t->size); /* it may have been a code */
 	return ok;
 }

@@ -4,8 +4,9 @@
  *
  * Runs as: root
  * Holds: policy, requests, grants, the ledger, the listening socket
- * Accepts: typed messages from its children; root-owned configuration
- * Sends: typed messages to its children
+ * Accepts: typed messages from its children and from root's programs;
+ * root-owned configuration
+ * Sends: typed messages to its children and to root's programs
  * If it dies: every run ends, every client is refused; a restart folds the
  * ledger and continues
  *

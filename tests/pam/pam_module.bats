@@ -80,7 +80,7 @@ pam_sm_close_session pam_sm_open_session pam_sm_setcred " ]
 		has "info: you hold deploy, 4m left"
 		has "${stage%:*}=0"
 		has "PAM_${stage#*:}_REQ service='s' user='alice' \
-operation='root-shell' tty='pts/3' rhost='' auth_info='' key_type=''"
+operation='root-shell' tty='pts/3' rhost='' auth_info=''"
 	done
 }
 

@@ -107,6 +107,22 @@ said() { root cat "/tmp/taken/$1" </dev/null 2>/dev/null || echo 0; }
 	root modelgate revoke --user alice </dev/null || :
 }
 
+@test "a taken front stands between nobody of root's and the agent" {
+	root sh -c 'printf "[rule dave-stays-out]\neffect = deny\noperation = login\nrole = auditor\n" >/etc/modelgate/policy.d/zz-dave.ini' </dev/null
+	restart
+	pkill_in -STOP -x mg-front
+	# What a stopped worker does not pass on, a taken one cannot change.
+	run as alice true
+	[ "$status" -eq 0 ] || { pkill_in -CONT -x mg-front; fail "a login passes mg-front"; }
+	run as dave true
+	pkill_in -CONT -x mg-front
+	failed
+	run audit -m USER_ACCT -ts recent
+	root rm /etc/modelgate/policy.d/zz-dave.ini </dev/null
+	restart
+	has 'acct="dave"'
+}
+
 @test "a taken link or hub: forged, foreign and replayed decisions do not count and are on record" {
 	# one honest decision, to be replayed
 	pipeline deploy "receipt-ocr@$(other_version)"
