@@ -27,7 +27,7 @@
 #include "mon.h"
 #include "mon_job.h"
 
-#define KEY_MAX 8192 /* of a login: a certificate is a key, too */
+#define KEY_MAX 8192   /* of a login: a certificate is a key, too */
 #define MARK_MS 300000 /* an auth stage is followed by account this soon */
 #define MARKS_MAX 1024
 

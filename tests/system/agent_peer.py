@@ -56,7 +56,7 @@ def run(operation="deploy", model="receipt-ocr", version="1", reason="x",
 
 def pam(op):
     return frame(op, string("sshd") + string("alice") + string("login") +
-                 string("") * 4 + struct.pack(">I", 0))
+                 string("") * 3)
 
 
 def connect():

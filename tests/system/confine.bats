@@ -65,8 +65,7 @@ of() { ledger "$1" | wc -l; }
 	done
 }
 
-# asks USER: again and again, in a session that began before there was a
-# taken front, which would not let USER in.
+# asks USER: again and again, in one session.
 asks()
 {
 	as "$1" 'until [ -e /tmp/taken/go ]; do sleep 0.1; done
