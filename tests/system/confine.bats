@@ -94,8 +94,8 @@ said() { root cat "/tmp/taken/$1" </dev/null 2>/dev/null || echo 0; }
 	[ "$(pid_of modelgated)" = "$pid" ]
 	[ -z "$(gained)" ] || fail "$(gained)"
 	# what it says in its own name is on the log, and its end
-	sb log modelgated | grep -q 'evt=protocol-violation.*proc=mg-front'
-	sb log modelgated | grep -q 'evt=child-died proc=mg-front'
+	root grep -q 'evt=protocol-violation.*proc=mg-front' /var/log/modelgate/modelgated.log </dev/null
+	root grep -q 'evt=child-died proc=mg-front' /var/log/modelgate/modelgated.log </dev/null
 	given_back
 	[ "$(of grant)" -eq "$grants" ] && [ "$(of run)" -eq "$runs" ]
 	is_state "$id" pending
