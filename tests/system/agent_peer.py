@@ -262,9 +262,11 @@ def pam_guess(n):
 
 
 def asked(n):
-    """Each prints whether there was a question."""
+    """Until there were n questions; one too soon after another is refused."""
     prompts = 0
-    for _ in range(n):
+    for _ in range(20 * n):
+        if prompts == n:
+            break
         s = connect()
         send(s, run(operation="rollback", flags=4))
         s.settimeout(10)
