@@ -48,7 +48,7 @@ mon_prune_hold(struct mon *m, const char *digest)
 		return;
 	snprintf(held, sizeof(held), HELD PREFIX "%s", digest + 7);
 	fd = openat(m->store_dir, held,
-	    O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	    O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0400);
 	if (fd == -1) {
 		mg_log(MG_EVT_ERROR, "err='cannot hold a copy: %s'",
 		    strerror(errno));

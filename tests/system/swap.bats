@@ -105,7 +105,7 @@ attack()
 @test "without an attack the model is served" {
 	victim calm
 	[ "$(deploy_often calm 3)" = '3 0 0' ]
-	# One copy, root's, that its owner cannot write.
+	# One copy, root's, that its owner cannot write; nor its mark.
 	run root sh -c 'ls -ld /var/lib/modelgate-store/sha256-*; find /var/lib/modelgate-store -mindepth 1 ! -user root -o -perm /222' </dev/null
 	ok
 	[ "${#lines[@]}" -eq 1 ]
