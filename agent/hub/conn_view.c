@@ -480,15 +480,21 @@ put_needs(struct mg_buf *b, const struct mg_conn_item *m, unsigned width)
 {
 	char who[256], line[1400];
 	enum mg_err r = MG_ERR_OK;
+	const char *asked;
 	unsigned n;
 	size_t i;
 
 	for (i = 0; i + 2 < m->need_n && r == MG_ERR_OK; i += 3) {
 		n = agreed_in(m, m->need[i], who, sizeof(who));
-		snprintf(line, sizeof(line),
-		    "%u of %.16s %.96s%s%s; asked: %.1000s", n, m->need[i + 1],
-		    m->need[i], n > 0 ? ": " : "", who,
-		    m->need[i + 2][0] == '\0' ? "nobody" : m->need[i + 2]);
+		asked = m->need[i + 2];
+		if (n >= strtoul(m->need[i + 1], NULL, 10))
+			asked = NULL; /* who has agreed is not asked again */
+		else if (asked[0] == '\0')
+			asked = "nobody";
+		snprintf(line, sizeof(line), "%u of %.16s %.96s%s%s%s%.1000s",
+		    n, m->need[i + 1], m->need[i], n > 0 ? ": " : "", who,
+		    asked == NULL ? "" : "; asked: ",
+		    asked == NULL ? "" : asked);
 		r = put_words(b, i == 0 ? "agreed" : "", line, width);
 	}
 	return r;
