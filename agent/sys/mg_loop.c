@@ -7,10 +7,13 @@
  *    round: later events of the same round may still name it.
  * 2. A round runs no more timers than were set when it began: one that
  *    sets itself again for now must not keep descriptors waiting.
+ * 3. The next timer is a timerfd on CLOCK_BOOTTIME: what epoll_wait(2) counts
+ *    stands still in suspend, and a grant would outlive its time.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "mg_loop.h"
@@ -29,6 +32,8 @@ struct mg_watch {
 
 struct mg_loop {
 	int epfd;
+	int timer_fd;
+	int64_t armed_ms; /* when timer_fd expires; 0: not set */
 	bool stop;
 	struct mg_watch *dead;
 	struct mg_timer **heap; /* heap[1..n], earliest first */
@@ -37,14 +42,32 @@ struct mg_loop {
 	void *round_arg;
 };
 
+static void
+close_both(struct mg_loop *loop)
+{
+	int saved = errno;
+
+	if (loop->epfd != -1)
+		close(loop->epfd);
+	if (loop->timer_fd != -1)
+		close(loop->timer_fd);
+	errno = saved;
+}
+
 struct mg_loop *
 mg_loop_new(void)
 {
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = NULL};
 	struct mg_loop *loop;
 
 	if ((loop = calloc(1, sizeof(*loop))) == NULL)
 		return NULL;
-	if ((loop->epfd = epoll_create1(EPOLL_CLOEXEC)) == -1) {
+	loop->epfd = epoll_create1(EPOLL_CLOEXEC);
+	loop->timer_fd =
+	    timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (loop->epfd == -1 || loop->timer_fd == -1 ||
+	    epoll_ctl(loop->epfd, EPOLL_CTL_ADD, loop->timer_fd, &ev) != 0) {
+		close_both(loop);
 		free(loop);
 		return NULL;
 	}
@@ -68,7 +91,7 @@ mg_loop_free(struct mg_loop *loop)
 	if (loop == NULL)
 		return;
 	bury(loop);
-	close(loop->epfd);
+	close_both(loop);
 	free(loop->heap);
 	free(loop);
 }
@@ -205,23 +228,25 @@ run_timers(struct mg_loop *loop)
 	}
 }
 
-static int
-wait_ms(struct mg_loop *loop, int max_wait_ms)
+/*
+ * Rule 3. Once it has expired, timer_fd stays readable until it is set anew:
+ * a timer that is left over keeps the next round from waiting.
+ */
+static void
+arm(struct mg_loop *loop)
 {
-	int64_t left;
+	int64_t at = loop->n == 0 ? 0 : loop->heap[1]->at_ms;
+	struct itimerspec when = {{0, 0}, {0, 0}};
 
-	if (loop->n == 0)
-		return max_wait_ms;
-	left = loop->heap[1]->at_ms - mg_time_boot_ms();
-	if (left < 0)
-		left = 0;
-	/* epoll counts CLOCK_MONOTONIC, which stops in suspend: look again at
-	 * least once a minute. */
-	if (left > 60000)
-		left = 60000;
-	if (max_wait_ms >= 0 && left > max_wait_ms)
-		left = max_wait_ms;
-	return (int)left;
+	if (loop->n > 0 && at < 1)
+		at = 1;
+	if (at == loop->armed_ms)
+		return;
+	when.it_value.tv_sec = at / 1000;
+	when.it_value.tv_nsec = at % 1000 * 1000000;
+	if (timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &when, NULL) ==
+	    0)
+		loop->armed_ms = at;
 }
 
 void
@@ -238,11 +263,11 @@ mg_loop_once(struct mg_loop *loop, int max_wait_ms)
 	struct mg_watch *w;
 	int n, i;
 
-	n = epoll_wait(
-	    loop->epfd, ev, EVENTS_PER_ROUND, wait_ms(loop, max_wait_ms));
+	arm(loop);
+	n = epoll_wait(loop->epfd, ev, EVENTS_PER_ROUND, max_wait_ms);
 	for (i = 0; i < n; i++) {
 		w = ev[i].data.ptr;
-		if (w->fn != NULL)
+		if (w != NULL && w->fn != NULL)
 			w->fn(w->arg, ev[i].events);
 	}
 	run_timers(loop);

@@ -141,6 +141,51 @@ clear_all(void *arg)
 		mg_timer_clear(loop, &timers[i]);
 }
 
+/* What the kernel says of the timer that descriptor n is: seconds left on
+ * CLOCK_BOOTTIME, -1: it is none. */
+static long
+boot_timer(int n)
+{
+	char path[64], line[128];
+	long left = -1, clock = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", n);
+	if ((f = fopen(path, "r")) == NULL)
+		return -1;
+	while (fgets(line, sizeof(line), f) != NULL) {
+		(void)sscanf(line, "clockid: %ld", &clock);
+		(void)sscanf(line, "it_value: (%ld,", &left);
+	}
+	fclose(f);
+	return clock == 7 ? left : -1;
+}
+
+/* This machine cannot be suspended; but who waits is the kernel, and by which
+ * clock, it says. */
+static void
+rule3_suspend_does_not_stretch_a_timer(void **state)
+{
+	struct mg_timer t = {.slot = 0};
+	long left = -1;
+	int fd;
+
+	(void)state;
+	last_at = 0;
+	assert_int_equal(
+	    mg_timer_set(loop, &t, mg_time_boot_ms() + 3600000, note, &t),
+	    MG_ERR_OK);
+	mg_loop_once(loop, 0);
+	for (fd = 0; fd < 64 && left == -1; fd++)
+		left = boot_timer(fd);
+	assert_in_range(left, 3590, 3600);
+	mg_timer_clear(loop, &t);
+	mg_loop_once(loop, 0);
+	for (fd = 0, left = -1; fd < 64 && left == -1; fd++)
+		left = boot_timer(fd);
+	assert_int_equal(left, 0);
+}
+
 static void
 a_timer_may_clear_others_that_are_due(void **state)
 {
@@ -384,6 +429,7 @@ main(void)
 	    T(ten_thousand_timers_fire_in_order_and_once),
 	    T(a_timer_does_not_fire_before_its_time_nor_long_after),
 	    T(waiting_ends_when_the_caller_says),
+	    T(rule3_suspend_does_not_stretch_a_timer),
 	    T(a_timer_may_clear_others_that_are_due),
 	    T(a_timer_may_set_itself_again),
 	    T(rule2_a_timer_that_sets_itself_for_now_does_not_stop_the_rest),
