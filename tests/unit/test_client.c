@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -205,6 +206,8 @@ a_queue_that_empties_lets_the_next_one_in(void **state)
 	if ((pid = fork()) == 0) {
 		struct timespec ts = {.tv_nsec = 50000000};
 
+		/* A test that fails forgets it. */
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		(void)nanosleep(&ts, NULL);
 		for (;;)
 			if ((c = accept(fd, NULL, NULL)) == -1)
