@@ -20,6 +20,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -495,6 +496,7 @@ candidate_free(struct mon_candidate *c)
 	mg_buf_fini(&c->text);
 	m->candidate = NULL;
 	free(c);
+	(void)malloc_trim(0); /* reading took more than what came of it */
 	if (!m->reload_again)
 		return;
 	m->reload_again = false;
@@ -986,6 +988,7 @@ mon_policy_open(struct mon *m)
 		mg_policy_free(there); /* _begin() */
 	else
 		m->policy = there;
+	(void)malloc_trim(0); /* reading took more than what came of it */
 }
 
 void
