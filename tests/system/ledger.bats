@@ -292,6 +292,16 @@ assert all(r["seq"].isdigit() for r in rows)'
 	gone() { ! pgrep -f "mg-quer[y]" -s 0 >/dev/null; }
 }
 
+@test "a line of 4 GB is named at once, and read no further" {
+	root sh -c 'mkdir /tmp/big; cp /var/lib/modelgate/ledger/*.jsonl /tmp/big
+	    f=$(ls /tmp/big/*.jsonl | tail -n 1); printf "{\"seq\":" >>$f; truncate -s 4G $f' </dev/null
+	run root prlimit --as=268435456 modelgate verify /tmp/big </dev/null
+	root rm -r /tmp/big </dev/null
+	failed
+	has 'first bad record: '
+	has 'the line is longer than 65536 bytes'
+}
+
 @test "a history changed on the host is found by the hub, and is on record" {
 	sb service modelgated stop
 	root sh -c 'cat >/tmp/rewrite.py; python3 /tmp/rewrite.py /var/lib/modelgate/ledger/00000000000000000001.jsonl' <<'END'
