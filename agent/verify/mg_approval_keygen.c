@@ -175,11 +175,11 @@ await(struct mg_child *child, int *statusp)
 		else if (n == -1 && errno != EINTR)
 			r = MG_ERR_SYS;
 	}
-	if (r != MG_ERR_OK) {
+	if (r != MG_ERR_OK)
 		(void)pidfd_send_signal(child->pidfd, SIGKILL, NULL, 0);
+	/* It ends, and is not left behind when poll() cannot wait for it. */
+	while ((*statusp = mg_spawn_reap(child)) == -1)
 		(void)poll(&p, 1, -1);
-	}
-	*statusp = mg_spawn_reap(child);
 	return r;
 }
 
@@ -196,7 +196,7 @@ run(const struct mg_approval *a, const struct mg_spawn_fd fds[3], char *why,
 	r = await(&child, &status);
 	if (r == MG_ERR_TIMEOUT)
 		return fail(why, size, r, "did not end in time");
-	if (r != MG_ERR_OK || status == -1)
+	if (r != MG_ERR_OK)
 		return fail(why, size, MG_ERR_SYS, "cannot be waited for");
 	if (WIFSIGNALED(status))
 		return fail(why, size, MG_ERR_SYS, "ended by a signal");

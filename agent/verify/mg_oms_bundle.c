@@ -66,8 +66,9 @@ add_cert(struct mg_oms_bundle *b, const json_t *cert, struct mg_oms_fail *fail)
 		b->cert_len[b->ncerts++] = mg_buf_len(&der);
 		r = mg_buf_put(&b->certs, mg_buf_ptr(&der), mg_buf_len(&der));
 		if (r != MG_ERR_OK)
-			(void)mg_oms_say(fail, r, MG_OMS_TOO_LARGE,
-			    "'certificates' is too large");
+			(void)mg_oms_say(fail, r,
+			    r == MG_ERR_NOMEM ? MG_OMS_NOMEM : MG_OMS_TOO_LARGE,
+			    "'certificates': %s", mg_err_str(r));
 	}
 	mg_buf_fini(&der);
 	return r;

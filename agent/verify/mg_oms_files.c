@@ -10,6 +10,7 @@
  * 3. What the signature leaves out is told, or in strict mode refused: a
  *    signer can leave out the file that does the harm.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ struct check {
 	/* One piece for each resource, in its order. */
 	struct mg_hash_piece *pieces;
 	size_t npieces;
+	bool has_uncovered; /* also when there was no memory to name it */
 };
 
 /* ---- listing ---- */
@@ -268,6 +270,7 @@ add_uncovered(struct check *c, const char *path)
 	struct mg_oms_report *rep = c->report;
 	size_t n = rep->nuncovered, i;
 
+	c->has_uncovered = true;
 	for (i = 0; i < n; i++)
 		if (strcmp(rep->uncovered[i], path) == 0)
 			return;
@@ -290,15 +293,18 @@ find_uncovered(struct check *c)
 		if (c->files->sig_path != NULL &&
 		    strcmp(skip[i], c->files->sig_path) == 0)
 			continue;
-		/* Its name only; nothing is opened. */
+		/* Its name only; nothing is opened. What cannot be looked at
+		 * may be there. */
 		if (fstatat(c->files->fd, skip[i], &st, AT_SYMLINK_NOFOLLOW) ==
-		    0)
+			0 ||
+		    (errno != ENOENT && errno != ENOTDIR &&
+			errno != ENAMETOOLONG))
 			add_uncovered(c, skip[i]);
 	}
 	for (i = 0; c->st->shard_size != 0 && i < c->tree->nfiles; i++)
 		if (c->tree->files[i].id.size == 0)
 			add_uncovered(c, c->tree->files[i].path);
-	if (!c->files->strict || c->report->nuncovered == 0)
+	if (!c->files->strict || !c->has_uncovered)
 		return MG_ERR_OK;
 	return mg_oms_say(c->fail, MG_ERR_PERM, MG_OMS_UNCOVERED,
 	    "holds what the signature leaves out");

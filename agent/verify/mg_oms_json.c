@@ -237,9 +237,12 @@ mg_oms_base64(
 	free(d);
 	if (r == MG_ERR_OK && mg_buf_len(b) > 0)
 		return MG_ERR_OK;
-	if (r == MG_ERR_LIMIT || r == MG_ERR_NOMEM)
+	if (r == MG_ERR_LIMIT)
 		return mg_oms_say(
 		    fail, r, MG_OMS_TOO_LARGE, "%s: is too long", what);
+	if (r == MG_ERR_NOMEM)
+		return mg_oms_say(
+		    fail, r, MG_OMS_NOMEM, "%s: out of memory", what);
 	return mg_oms_say(fail, MG_ERR_FORMAT, MG_OMS_BASE64, "%s: is %s", what,
 	    r == MG_ERR_OK ? "empty" : "not base64");
 }

@@ -365,6 +365,7 @@ put_certs(struct signer *sg, struct mg_json *j)
 	int n = 0, len;
 	bool ok = bio != NULL;
 
+	ERR_clear_error();
 	while (ok && n <= MG_OMS_CERTS_MAX &&
 	       (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
 		der = NULL;
@@ -381,6 +382,8 @@ put_certs(struct signer *sg, struct mg_json *j)
 		X509_free(cert);
 		n++;
 	}
+	/* The end, not a certificate that cannot be read. */
+	ok = ok && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
 	BIO_free(bio);
 	ERR_clear_error();
 	return ok && n > 0 && n <= MG_OMS_CERTS_MAX ? n : -1;

@@ -264,28 +264,6 @@ set_params(X509_STORE_CTX *ctx, const struct mg_oms_trust *t, int64_t now_ms)
 	return X509_VERIFY_PARAM_set_flags(p, flags) == 1;
 }
 
-static enum mg_err
-say_chain(int error, struct mg_oms_fail *fail)
-{
-	enum mg_oms_why why = MG_OMS_CHAIN;
-
-	switch (error) {
-	case X509_V_ERR_CERT_HAS_EXPIRED:
-		why = MG_OMS_EXPIRED;
-		break;
-	case X509_V_ERR_CERT_NOT_YET_VALID:
-		why = MG_OMS_NOT_YET;
-		break;
-	case X509_V_ERR_CERT_REVOKED:
-		why = MG_OMS_REVOKED;
-		break;
-	default:
-		break;
-	}
-	return mg_oms_say(fail, MG_ERR_PERM, why, "certificate chain: %s",
-	    X509_verify_cert_error_string(error));
-}
-
 /* Rule 5 */
 static enum mg_err
 check_usage(X509 *leaf, struct mg_oms_fail *fail)
@@ -333,6 +311,35 @@ subject_of(const X509 *cert)
 		s = strndup(text, (size_t)n);
 	BIO_free(bio);
 	return s;
+}
+
+/* Which certificate of the chain is to blame, too: it may be any. */
+static enum mg_err
+say_chain(const X509_STORE_CTX *ctx, struct mg_oms_fail *fail)
+{
+	const X509 *cert = X509_STORE_CTX_get_current_cert(ctx);
+	int error = X509_STORE_CTX_get_error(ctx);
+	char *subject = cert == NULL ? NULL : subject_of(cert);
+	enum mg_oms_why why = MG_OMS_CHAIN;
+	char esc[256];
+
+	switch (error) {
+	case X509_V_ERR_CERT_HAS_EXPIRED:
+		why = MG_OMS_EXPIRED;
+		break;
+	case X509_V_ERR_CERT_NOT_YET_VALID:
+		why = MG_OMS_NOT_YET;
+		break;
+	case X509_V_ERR_CERT_REVOKED:
+		why = MG_OMS_REVOKED;
+		break;
+	default:
+		break;
+	}
+	mg_esc_line(subject == NULL ? "?" : subject, esc, sizeof(esc));
+	free(subject);
+	return mg_oms_say(fail, MG_ERR_PERM, why, "certificate chain: '%s': %s",
+	    esc, X509_verify_cert_error_string(error));
 }
 
 /* Rule 4 */
@@ -418,7 +425,7 @@ check_chain(const struct mg_oms_trust *t, STACK_OF(X509) * certs,
 		goto out;
 	}
 	if (X509_verify_cert(ctx) != 1) { /* Rule 1 */
-		r = say_chain(X509_STORE_CTX_get_error(ctx), fail);
+		r = say_chain(ctx, fail);
 		goto out;
 	}
 	if ((r = check_usage(leaf, fail)) != MG_ERR_OK)
