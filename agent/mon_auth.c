@@ -210,7 +210,9 @@ take_result(struct mon_auth *a, const struct mg_auth_result *res)
 		return;
 	}
 	/* Nothing was answered, so it is not the person who failed. */
-	a->why = a->answers > 0 ? MG_WHY_MFA_FAILED : MG_WHY_INTERNAL;
+	a->why = res->broken	  ? MG_WHY_MFA_BROKEN
+		 : a->answers > 0 ? MG_WHY_MFA_FAILED
+				  : MG_WHY_INTERNAL;
 	snprintf(a->text, sizeof(a->text), "%s",
 	    res->text[0] != '\0' ? res->text
 				 : mg_why_sentence(MG_WHY_MFA_FAILED));

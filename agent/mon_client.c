@@ -94,6 +94,17 @@ mon_reply(struct mon_client *c, enum mg_msg_op op, const void *msg)
 		(void)mon_port_send(&c->port, c->id, op, msg);
 }
 
+/* For reasons that have the same way out whatever was asked for. */
+static const char *
+way_out(enum mg_why why)
+{
+	return why == MG_WHY_MFA_BROKEN
+		   ? "an administrator, who finds the file and what is wrong "
+		     "with it in the log of this host, and mends it or "
+		     "removes it with 'modelgate unenroll'"
+		   : "";
+}
+
 void
 mon_reply_refused(struct mon_client *c, enum mg_why why, const char *code,
     const char *rule, const char *text, const char *remedy)
@@ -102,7 +113,7 @@ mon_reply_refused(struct mon_client *c, enum mg_why why, const char *code,
 	    .code = code,
 	    .rule = rule,
 	    .text = text[0] != '\0' ? text : mg_why_sentence(why),
-	    .remedy = remedy};
+	    .remedy = remedy[0] != '\0' ? remedy : way_out(why)};
 
 	if (c == NULL)
 		return;

@@ -331,6 +331,7 @@ explain(struct auth *a, pam_handle_t *pamh, int code)
 		a->result.unset = true;
 		set_text(a, "no second factor is enrolled for %s", a->user);
 	} else if (strcmp(word, MG_TOTP_WORD_BROKEN) == 0) {
+		a->result.broken = true;
 		set_text(a,
 		    "the second factor of %s cannot be checked; the "
 		    "log says why",
@@ -433,8 +434,10 @@ do_check(struct auth *a)
 static _Noreturn void
 fail_store(struct auth *a, enum mg_err r, const char *why)
 {
-	mg_log(MG_EVT_ERROR, "user=%s text='second factor: %s'", a->user,
-	    why[0] != '\0' ? why : mg_err_str(r));
+	mg_log(MG_EVT_ERROR, "user=%s file=" MG_TOTP_DIR "/%s text='%s'",
+	    a->user, a->user, why[0] != '\0' ? why : mg_err_str(r));
+	a->result.broken =
+	    r == MG_ERR_FORMAT || r == MG_ERR_PERM || r == MG_ERR_SEALED;
 	if (r == MG_ERR_FORMAT || r == MG_ERR_PERM)
 		set_text(a,
 		    "the record of %s is damaged; an administrator "

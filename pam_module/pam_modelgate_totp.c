@@ -44,7 +44,7 @@ broken(pam_handle_t *pamh, const char *user, enum mg_err r, const char *why)
 	    r == MG_ERR_FORMAT || r == MG_ERR_PERM || r == MG_ERR_SEALED
 		? LOG_ALERT
 		: LOG_ERR,
-	    "cannot check the second factor of '%s': %s", user,
+	    "cannot check the second factor in " MG_TOTP_DIR "/%s: %s", user,
 	    why[0] != '\0' ? why : mg_err_str(r));
 	return refuse(pamh, MG_TOTP_WORD_BROKEN, PAM_AUTHINFO_UNAVAIL);
 }

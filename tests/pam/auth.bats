@@ -99,7 +99,7 @@ broken()
 {
 	run ns "factor alice; cd /var/lib/modelgate/otp; $1; check alice \$(code)"
 	hasnt "ok=1"
-	has "result ok=0 replay=0 unset=0 pam=9 text=the second factor of alice cannot be checked; the log says why"
+	has "result ok=0 replay=0 unset=0 broken pam=9 text=the second factor of alice cannot be checked; the log says why"
 }
 
 @test "a store that others could have touched or that is damaged opens nothing" {
@@ -124,7 +124,7 @@ broken()
 
 @test "another person's record under one's own name opens nothing" {
 	run ns 'factor alice; cd /var/lib/modelgate/otp; cp -p alice bob; check bob $(code)'
-	has "result ok=0 replay=0 unset=0 pam=9 text=the second factor of bob cannot be checked; the log says why"
+	has "result ok=0 replay=0 unset=0 broken pam=9 text=the second factor of bob cannot be checked; the log says why"
 }
 
 # ---- sealed records ----
@@ -155,7 +155,7 @@ SEALED='otp=/var/lib/modelgate/otp
 		run ns "$SEALED"'
 			key k; factor alice; '"$without"'; check alice "$(code)"'
 		hasnt "ok=1"
-		has "result ok=0 replay=0 unset=0 pam=9 text=the second factor of alice cannot be checked; the log says why"
+		has "result ok=0 replay=0 unset=0 broken pam=9 text=the second factor of alice cannot be checked; the log says why"
 		run ns "$SEALED"'
 			key k; factor alice; '"$without"'; check -m enroll alice "$(code)" @key'
 		hasnt "ok=1"
@@ -167,7 +167,7 @@ SEALED='otp=/var/lib/modelgate/otp
 @test "another person's sealed record under one's own name opens nothing" {
 	run ns "$SEALED"'
 		key k; factor alice; mv $otp/alice $otp/bob; check bob "$(code)"'
-	has "result ok=0 replay=0 unset=0 pam=9 text=the second factor of bob cannot be checked; the log says why"
+	has "result ok=0 replay=0 unset=0 broken pam=9 text=the second factor of bob cannot be checked; the log says why"
 }
 
 @test "a step that cannot be written down lets nobody in" {
@@ -177,7 +177,7 @@ SEALED='otp=/var/lib/modelgate/otp
 		dd if=/dev/zero of=/mnt/.fill bs=1k count=64 2>/dev/null || :
 		check alice $(code)'
 	hasnt "ok=1"
-	has "result ok=0 replay=0 unset=0 pam=9 text=the second factor of alice cannot be checked; the log says why"
+	has "result ok=0 replay=0 unset=0 broken pam=9 text=the second factor of alice cannot be checked; the log says why"
 	for call in fsync:error=EIO:when=1 fsync:error=EIO:when=2 renameat:error=EIO write:error=ENOSPC:when=1; do
 		run ns "factor alice; printf '#!/bin/sh\nexec strace -o /dev/null -e inject=$call $B/mg-auth\n' >\$T/w; chmod 755 \$T/w
 			authdrive \$T/w alice \$(code)"
@@ -417,7 +417,7 @@ odd()
 @test "a damaged record is not replaced, but removed by an administrator" {
 	run ns 'echo x >/var/lib/modelgate/otp/alice; check -m enroll alice @key
 		cat /var/lib/modelgate/otp/alice; check -m unenroll alice; check -m enroll alice @key'
-	has "result ok=0 replay=0 unset=0 pam=4 text=the record of alice is damaged; an administrator has to remove it (modelgate unenroll alice)"
+	has "result ok=0 replay=0 unset=0 broken pam=4 text=the record of alice is damaged; an administrator has to remove it (modelgate unenroll alice)"
 	has "x"
 	has "result ok=1 replay=0 unset=0 pam=0 text=the second factor of alice is removed"
 	has "result ok=1 replay=0 unset=0 pam=0 text=the second factor of alice is enrolled"

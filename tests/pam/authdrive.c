@@ -124,8 +124,9 @@ on_result(struct try *t, const struct mg_frame *f)
 
 	if (mg_frame_decode(f, &m, sizeof(m)) != MG_ERR_OK)
 		die("result");
-	printf("result ok=%d replay=%d unset=%d pam=%u text=%s\n", m.ok,
-	    m.replay, m.unset, (unsigned)m.pam_code, m.text);
+	printf("result ok=%d replay=%d unset=%d%s pam=%u text=%s\n", m.ok,
+	    m.replay, m.unset, m.broken ? " broken" : "", (unsigned)m.pam_code,
+	    m.text);
 	t->has_result = true;
 }
 

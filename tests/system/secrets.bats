@@ -111,10 +111,20 @@ nowhere()
 	root mv "$creds"/modelgate.secret /run/sandbox/kept </dev/null
 	run with_code alice "modelgate run deploy receipt-ocr@$(other_version) --no-wait --reason x"
 	failed
-	has 'internal error'
+	has 'the record of the second factor cannot be used'
+	has "what would help: an administrator, who finds the file"
+	has "removes it with 'modelgate unenroll'"
+	hasnt 'internal error'
 	run ! is_waiting
-	sb log syslog | grep -q "cannot check the second factor of 'alice': 'alice' is sealed, and there is no credential"
+	sb log syslog | grep -q "cannot check the second factor in /var/lib/modelgate/otp/alice: 'alice' is sealed, and there is no credential"
 	root mv /run/sandbox/kept "$creds"/modelgate.secret </dev/null
+	# as when the record alone is damaged
+	root sh -c 'cd /var/lib/modelgate/otp; cp -p alice ../alice.kept; echo >>alice' </dev/null
+	run with_code alice "modelgate run deploy receipt-ocr@$(other_version) --json --no-wait --reason x"
+	failed
+	has '"why":"mfa-broken"'
+	sb log syslog | grep -q "in /var/lib/modelgate/otp/alice: 'alice' is sealed with another credential or for another place, or was changed"
+	root sh -c 'cd /var/lib/modelgate/otp; mv ../alice.kept alice' </dev/null
 }
 
 # shut WHY: the agent does not start and says why; nobody is let in but who is
