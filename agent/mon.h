@@ -15,6 +15,7 @@
 #include "mg_why.h"
 #include "mg_state.h"
 #include "policy.h"
+#include "verify/mg_digest.h"
 
 /*
  * The inside of modelgated's lasting root process. One thread, one loop;
@@ -51,7 +52,7 @@
 
 #define MON_STATE_DIR "/var/lib/modelgate"
 #define MON_RUN_DIR "/run/modelgate"
-#define MON_STORE_DIR "/var/lib/modelgate-store"
+#define MON_STORE_DIR MG_STORE_DIR
 #define MON_COPY_NAME 72 /* "sha256-HEX", NUL */
 
 #define MON_PORT_QUEUE 262144	   /* bytes waiting for one peer */

@@ -18,6 +18,8 @@
  * 4. The mode comes from the monitor's argv, and only its message is taken.
  * 5. An artifact is opened here and not by the monitor: a file system of a
  *    user's own (FUSE) or of the network can make an open wait for ever.
+ * 6. A copy in the store, however it was reached, has to be sealed: with
+ *    another owner or mode its bytes can be others in a moment.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -44,12 +46,19 @@
 #define MIB ((uint64_t)1 << 20)
 #define TELL_MS 250
 
+/* What is to be read; fd -1 where there is none. */
+struct artifact {
+	int fd;
+	bool is_stored; /* in the agent's store */
+};
+
 struct mode {
 	const char *name;
 	const char *user;
 	enum mg_msg_op op;
-	enum mg_err (*answer)(struct mg_chan *ch, struct mg_frame *f, int fd);
-	bool takes_path; /* of an artifact, open as fd */
+	enum mg_err (*answer)(
+	    struct mg_chan *ch, struct mg_frame *f, const struct artifact *a);
+	bool takes_path; /* of an artifact */
 	bool follows;	 /* links on that path */
 	unsigned filter;
 	struct mg_confine_limits limits;
@@ -73,7 +82,8 @@ to_approval(const struct mg_verify_sig_req *req, struct mg_approval *a)
 }
 
 static enum mg_err
-answer_sig(struct mg_chan *ch, struct mg_frame *f, int fd)
+answer_sig(
+    struct mg_chan *ch, struct mg_frame *f, const struct artifact *artifact)
 {
 	struct mg_verify_sig_req req;
 	struct mg_verify_sig_ans ans;
@@ -82,7 +92,7 @@ answer_sig(struct mg_chan *ch, struct mg_frame *f, int fd)
 	char why[256] = "";
 	enum mg_err r;
 
-	(void)fd;
+	(void)artifact;
 	memset(&ans, 0, sizeof(ans));
 	if ((r = mg_frame_decode(f, &req, sizeof(req))) != MG_ERR_OK)
 		return r;
@@ -97,7 +107,8 @@ answer_sig(struct mg_chan *ch, struct mg_frame *f, int fd)
 }
 
 static enum mg_err
-answer_keygen(struct mg_chan *ch, struct mg_frame *f, int fd)
+answer_keygen(
+    struct mg_chan *ch, struct mg_frame *f, const struct artifact *artifact)
 {
 	struct mg_verify_sig_req req;
 	struct mg_verify_sig_ans ans;
@@ -105,7 +116,7 @@ answer_keygen(struct mg_chan *ch, struct mg_frame *f, int fd)
 	char why[256] = "";
 	enum mg_err r;
 
-	(void)fd;
+	(void)artifact;
 	memset(&ans, 0, sizeof(ans));
 	if ((r = mg_frame_decode(f, &req, sizeof(req))) != MG_ERR_OK)
 		return r;
@@ -143,12 +154,16 @@ tell(void *arg, uint64_t done, uint64_t total)
  * can change meanwhile the two may not be of the same bytes, of a copy in
  * the store they are. */
 static enum mg_err
-judge(const struct mg_digest_req *req, int fd, struct teller *t,
-    struct mg_digest *digest, struct mg_signed *by, char *why, size_t size)
+judge(const struct mg_digest_req *req, const struct artifact *artifact,
+    struct teller *t, struct mg_digest *digest, struct mg_signed *by, char *why,
+    size_t size)
 {
-	struct mg_digest_ask ask = {
-	    .fd = fd, .max_bytes = req->max_bytes, .progress = tell, .arg = t};
-	struct mg_signed_ask sig = {.fd = fd,
+	struct mg_digest_ask ask = {.fd = artifact->fd,
+	    .max_bytes = req->max_bytes,
+	    .is_sealed = artifact->is_stored, /* Rule 6 */
+	    .progress = tell,
+	    .arg = t};
+	struct mg_signed_ask sig = {.fd = artifact->fd,
 	    .max_bytes = req->max_bytes,
 	    .signers = req->signers,
 	    .signers_len = req->signers_len,
@@ -167,7 +182,8 @@ judge(const struct mg_digest_req *req, int fd, struct teller *t,
 }
 
 static enum mg_err
-answer_digest(struct mg_chan *ch, struct mg_frame *f, int fd)
+answer_digest(
+    struct mg_chan *ch, struct mg_frame *f, const struct artifact *artifact)
 {
 	struct teller t = {
 	    .ch = ch, .id = f->id, .next_ms = mg_time_boot_ms() + TELL_MS};
@@ -181,7 +197,7 @@ answer_digest(struct mg_chan *ch, struct mg_frame *f, int fd)
 	memset(&ans, 0, sizeof(ans));
 	if ((r = mg_frame_decode(f, &req, sizeof(req))) != MG_ERR_OK)
 		return r;
-	r = judge(&req, fd, &t, &digest, &by, why, sizeof(why));
+	r = judge(&req, artifact, &t, &digest, &by, why, sizeof(why));
 	ans.ok = r == MG_ERR_OK;
 	ans.is_unsigned = r != MG_ERR_OK && digest.text[0] != '\0';
 	ans.digest = digest.text;
@@ -206,6 +222,18 @@ open_served(const char *path, char *why, size_t size)
 		snprintf(
 		    why, size, "cannot open '%s': %s", path, strerror(errno));
 	return fd;
+}
+
+/* Asked before privileges go: later /proc does not tell us any more. */
+static bool
+is_in_store(int fd)
+{
+	static const char store[] = MG_STORE_DIR "/";
+	char link[32], path[sizeof(store)];
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	return readlink(link, path, sizeof(path)) == (ssize_t)sizeof(path) &&
+	       memcmp(path, store, sizeof(store) - 1) == 0;
 }
 
 static const struct mode modes[] = {
@@ -259,7 +287,8 @@ finish(struct mg_chan *ch)
 }
 
 static enum mg_err
-serve(const struct mode *mode, struct mg_chan *ch, int fd, const char *open_why)
+serve(const struct mode *mode, struct mg_chan *ch,
+    const struct artifact *artifact, const char *open_why)
 {
 	struct mg_frame f;
 	enum mg_err r;
@@ -268,7 +297,7 @@ serve(const struct mode *mode, struct mg_chan *ch, int fd, const char *open_why)
 		return r;
 	if (f.op != mode->op) /* Rule 4 */
 		return MG_ERR_PROTO;
-	if (mode->takes_path && fd == -1) {
+	if (mode->takes_path && artifact->fd == -1) {
 		struct mg_digest_ans ans = {.ok = false,
 		    .digest = "",
 		    .signer = "",
@@ -277,7 +306,7 @@ serve(const struct mode *mode, struct mg_chan *ch, int fd, const char *open_why)
 
 		r = mg_chan_send(ch, f.id, MG_MSG_DIGEST_ANS, &ans);
 	} else {
-		r = mode->answer(ch, &f, fd);
+		r = mode->answer(ch, &f, artifact);
 	}
 	if (r != MG_ERR_OK)
 		return r;
@@ -291,8 +320,8 @@ main(int argc, char **argv)
 	const struct mode *mode;
 	struct mg_chan *ch;
 	char why[256] = "", open_why[512] = "";
+	struct artifact artifact = {.fd = -1};
 	enum mg_err r;
-	int fd = -1;
 
 	mg_log_init("mg-verify", MG_LOG_TO_PARENT, MG_LOG_INFO);
 	if ((mode = find_mode(argc, argv)) == NULL)
@@ -301,10 +330,11 @@ main(int argc, char **argv)
 		mg_fatal("cannot clear the environment");
 	/* Rule 5; a folder that only root reaches is still not read as root. */
 	if (mode->follows)
-		fd = open_served(argv[2], open_why, sizeof(open_why));
+		artifact.fd = open_served(argv[2], open_why, sizeof(open_why));
 	else if (mode->takes_path)
-		(void)!mg_file_open(argv[2], O_DIRECTORY, &any, &fd, open_why,
-		    sizeof(open_why));
+		(void)!mg_file_open(argv[2], O_DIRECTORY, &any, &artifact.fd,
+		    open_why, sizeof(open_why));
+	artifact.is_stored = artifact.fd != -1 && is_in_store(artifact.fd);
 	r = mg_confine_user(
 	    mode->user, &mode->limits, why, sizeof(why)); /* Rule 1 */
 	if (r == MG_ERR_OK)
@@ -315,7 +345,7 @@ main(int argc, char **argv)
 	    mg_chan_new(FD_CHANNEL, MG_ROLE_VERIFY, MG_ROLE_MONITOR, QUEUE_MAX);
 	if (ch == NULL)
 		mg_fatal("no channel on descriptor %d", FD_CHANNEL);
-	r = serve(mode, ch, fd, open_why);
+	r = serve(mode, ch, &artifact, open_why);
 	mg_chan_free(ch);
 	if (r != MG_ERR_OK)
 		mg_fatal("mode=%s %s", mode->name, mg_err_str(r));

@@ -96,7 +96,8 @@ enum mg_err
 mg_digest(const struct mg_digest_ask *ask, struct mg_digest *out,
     struct mg_buf *manifest, char *why, size_t why_size)
 {
-	struct mg_tree_rules rules = {.max_bytes = ask->max_bytes};
+	struct mg_tree_rules rules = {
+	    .max_bytes = ask->max_bytes, .is_sealed = ask->is_sealed};
 	struct mg_hash_piece *pieces = NULL;
 	struct mg_tree *tree = NULL;
 	uint8_t digest[EVP_MAX_MD_SIZE];

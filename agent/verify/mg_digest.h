@@ -12,6 +12,9 @@
  * well. PROTOCOL.md, "Artifact digest".
  */
 
+/* Where the agent keeps its copies of artifacts, all of them sealed. */
+#define MG_STORE_DIR "/var/lib/modelgate-store"
+
 #define MG_DIGEST_STR 72 /* "sha256:", 64 hex digits, NUL */
 
 struct mg_digest {
@@ -22,6 +25,7 @@ struct mg_digest {
 struct mg_digest_ask {
 	int fd; /* of a folder or of a regular file; stays the caller's */
 	uint64_t max_bytes; /* of all files; more is refused */
+	bool is_sealed;	    /* as in mg_tree.h */
 	unsigned threads;   /* 0: one a core */
 	/* As in mg_hash.h; may be NULL. */
 	void (*progress)(void *arg, uint64_t done, uint64_t total);

@@ -15,6 +15,8 @@
  * 5. What is opened later has to be what was listed: same inode, size and
  *    times, before and after it was read.
  * 6. Bounded: files, folders, depth, length of paths, bytes.
+ * 7. What was sealed is still: where somebody can write, the right bytes
+ *    are right for no longer than this look at them.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -155,6 +157,22 @@ check_kind(const struct stat *st, const char *path, char *why, size_t size)
 	return MG_ERR_OK;
 }
 
+/* Rule 7; an ACL that lets somebody write shows in the group's bits. */
+static enum mg_err
+check_seal(const struct walk *w, const struct stat *st, const char *path)
+{
+	if (!w->rules->is_sealed)
+		return MG_ERR_OK;
+	if (st->st_uid != 0)
+		return say(w->why, w->why_size, MG_ERR_PERM, path,
+		    "was given to user %ju", (uintmax_t)st->st_uid);
+	if ((st->st_mode & 0222) != 0)
+		return say(w->why, w->why_size, MG_ERR_PERM, path,
+		    "was made writable: mode %04o",
+		    (unsigned)(st->st_mode & 07777));
+	return MG_ERR_OK;
+}
+
 /* ---- listing ---- */
 
 static const char *
@@ -179,8 +197,11 @@ add(struct walk *w, struct mg_tree_entry **vp, size_t *np, size_t *capp,
     size_t max, const char *path, const struct stat *st)
 {
 	struct mg_tree_entry *v;
+	enum mg_err r;
 	size_t cap;
 
+	if ((r = check_seal(w, st, path)) != MG_ERR_OK)
+		return r;
 	if (*np == max) /* Rule 6 */
 		return say(w->why, w->why_size, MG_ERR_LIMIT, path,
 		    "is one too many: more than %zu of its kind", max);

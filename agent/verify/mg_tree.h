@@ -51,14 +51,16 @@ struct mg_tree_rules {
 	/* Relative paths that are left out, with everything below them. */
 	const char *const *skip;
 	size_t nskip;
+	/* All of it, folders as well, is root's, and nobody may write it. */
+	bool is_sealed;
 };
 
 /*
  * Lists the regular files below fd (or fd itself), sorted by the bytes of
  * their paths. fd has to stay open as long as the tree lives. On failure
  * *treep is NULL and why says which file and what is wrong with it:
- * MG_ERR_PERM (of a kind or name that an artifact may not have, or not
- * readable), MG_ERR_LIMIT, MG_ERR_NOENT (no file at all), MG_ERR_STATE
+ * MG_ERR_PERM (of a kind or name that an artifact may not have, not sealed,
+ * or not readable), MG_ERR_LIMIT, MG_ERR_NOENT (no file at all), MG_ERR_STATE
  * (changed meanwhile), MG_ERR_SYS, MG_ERR_NOMEM. *treep is the caller's.
  */
 enum mg_err mg_tree_walk(int fd, const struct mg_tree_rules *rules,

@@ -169,14 +169,132 @@ digest_of() { root /usr/libexec/modelgate/modelgate-artifact digest "$1" </dev/n
 	has 'roll back   2'
 }
 
-@test "a timer looks by itself" {
-	put 2
-	soon is_live 2
+# Five models that are served, and what may happen to each.
+kinds='byte mode owner added link'
+store_of() { root readlink -f "/srv/serve/$1/current" </dev/null; }
+spoil()
+{
+	local k
+	for k in $kinds; do
+		root sh -s "$k" "$(store_of "$k")" <<'END'
+case $1 in
+byte) printf B | dd of="$2/weights" bs=1 conv=notrunc status=none ;;
+mode) chmod 646 "$2/weights" ;;
+owner) chown mlserve "$2" ;;
+added) : >"$2/more" ;;
+link) rm -rf /srv/copy; cp -r "$2" /srv/copy; echo >>/srv/copy/weights
+    ln -sfn /srv/copy /srv/serve/link/current ;;
+esac
+END
+	done
+}
+mend()
+{
+	local k
+	for k in $kinds; do
+		root sh -s "$k" "$(store_of "$k")" <<'END'
+case $1 in
+byte) printf b | dd of="$2/weights" bs=1 conv=notrunc status=none ;;
+mode) chmod 444 "$2/weights" ;;
+owner) chown root "$2" ;;
+added) rm -f "$2/more" ;;
+link) ln -sfn releases/1 /srv/serve/link/current ;;
+esac
+END
+	done
+}
+drifted() { models --json | jq '[.[] | select(.drifted)] | length'; }
+drifts() { ledger model | jq -s --arg kinds "$kinds" "map(select(.effect == \"drift\" and (.model | IN(\$kinds | split(\" \")[]))$1)) | length"; }
+
+@test "a byte, a mode, an owner, one file more, another link: each is found, and on record once" {
+	for k in $kinds; do
+		root sh -c "mkdir -p /srv/models/$k/1 && echo bytes of $k >/srv/models/$k/1/weights" </dev/null
+		as alice "modelgate run put $k@1 --reason $k" </dev/null
+	done
+	all_live() { [ "$(models --json | jq '[.[] | select(.version == "1")] | length')" -ge 5 ]; }
+	soon all_live
+	run models --check
+	ok
+	spoil
+	run root modelgate doctor </dev/null
+	has 'FAIL  models'
+	has '5 of '
+	[ "$(drifted)" = 5 ]
+	run models --check
+	[ "$status" -eq 1 ]
+	[ "$(drifts '')" = 5 ]
+	run models mode
+	has 'was made writable: mode 0646'
+	run models owner
+	has 'was given to user'
+	for k in $kinds; do
+		[ "$(audit -m ANOM_RBAC_INTEGRITY_FAIL -vm "$k" --raw | grep -c 'op=modelgate:drift')" = 1 ] || fail "$k"
+	done
+	# A copy that somebody can write is not served anew either.
+	run as alice 'modelgate run put mode@1 --reason again'
+	[ "$status" -eq 125 ]
+	has 'was made writable'
+	mend
+	run models --check
+	ok
+	[ "$(drifts ' and .ok')" = 5 ]
+	[ "$(drifts '')" = 10 ]
+}
+
+@test "nothing is believed because it looks as it did: size, times, inode, place" {
+	w=$(store_of byte)/weights
+	root sh -s "$w" <<'END'
+# Same inode, size and time; written through a mapping that is not synced.
+touch -r "$1" /tmp/time
+chmod u+w "$1"
+python3 -c 'import mmap, sys
+f = open(sys.argv[1], "r+b")
+m = mmap.mmap(f.fileno(), 0)
+m[0:1] = b"X"' "$1"
+chmod 444 "$1"
+touch -r /tmp/time "$1"
+END
+	run models --check
+	[ "$status" -eq 1 ]
+	run as alice 'modelgate run put byte@1 --reason again'
+	[ "$status" -eq 125 ]
+	has 'was approved'
+	mend
+	run models --check
+	ok
+	# The same names, sizes and times on another file system, or above it.
+	for how in bind overlay; do
+		root sh -s "${w%/*}" $how <<'END'
+rm -rf /tmp/other; mkdir -p /tmp/other/up /tmp/other/work
+cp -a "$1/." /tmp/other/up/
+chmod u+w /tmp/other/up/weights
+printf X | dd of=/tmp/other/up/weights bs=1 conv=notrunc status=none
+chmod 444 /tmp/other/up/weights
+touch -r "$1/weights" /tmp/other/up/weights
+chmod 555 /tmp/other/up
+case $2 in
+bind) mount --bind /tmp/other/up "$1" ;;
+overlay)
+	mount -t tmpfs none /tmp/other/work
+	mkdir /tmp/other/work/up /tmp/other/work/work
+	cp -a /tmp/other/up/. /tmp/other/work/up/
+	mount -t overlay -o "lowerdir=$1,upperdir=/tmp/other/work/up,workdir=/tmp/other/work/work" none "$1" ;;
+esac
+END
+		run models --check
+		[ "$status" -eq 1 ] || fail "$how"
+		root sh -c "umount '${w%/*}'; umount /tmp/other/work 2>/dev/null; rm -rf /tmp/other" </dev/null
+		run models --check
+		ok
+	done
+}
+
+@test "a timer looks by itself, and finds each" {
 	root sh -c "printf '\n[models]\ncheck-minutes = 1\n' >>/etc/modelgate/agent.ini" </dev/null
 	sb service modelgated restart
 	soon root modelgate status </dev/null
-	root setpriv --reuid mlserve --regid mlserve --clear-groups \
-	    ln -sfn /srv/models/m/3 /srv/serve/m/current </dev/null
-	drifted() { [ "$(of drifted)" = true ]; }
-	soon -t 90 drifted
+	spoil
+	all_drifted() { [ "$(drifted)" = 5 ]; }
+	soon -t 90 all_drifted
+	[ "$(drifts '')" = 21 ]
 }
