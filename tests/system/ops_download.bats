@@ -3,7 +3,9 @@
 #
 # ops/huggingface, ops/mlflow and ops/s3-download. What they ask is
 # registry_stand_in.py, written after the documentation of the three, and not
-# the registries themselves; s3-download asks with the real aws(1).
+# the registries themselves, which are in no package. s3-download asks with
+# the real aws(1), and a real server: OpenStack Swift (swift_s3.py); the
+# stand-in plays what that would never do.
 # shellcheck disable=SC2154,SC2030,SC2031
 
 bats_require_minimum_version 1.5.0
@@ -177,8 +179,67 @@ nothing() { [ -z "$(find models -mindepth 2)" ] || fail "$(find models)"; }
 	nothing
 }
 
+# s3_do VERB ARGUMENT...: what a publisher does to the bucket.
+s3_do()
+{
+	URL=$url /usr/bin/python3 - "$@" <<'END'
+import os, sys
+import awscli.botocore.session as session
+s3 = session.get_session().create_client(
+    "s3", region_name="us-east-1", endpoint_url=os.environ["URL"],
+    aws_access_key_id="test:tester", aws_secret_access_key="testing")
+verb, key = sys.argv[1:3]
+if verb == "bucket":
+    s3.create_bucket(Bucket=key)
+elif verb == "versions":
+    s3.put_bucket_versioning(Bucket="bucket", VersioningConfiguration={"Status": key})
+elif verb == "delete":
+    s3.delete_object(Bucket="bucket", Key=key)
+for path in sys.argv[3:]:
+    with open("files/" + path, "rb") as f:
+        s3.put_object(Bucket="bucket", Key=key + path, Body=f)
+END
+}
+
+@test "s3: a real server: one version of each object, and nothing that was written again or deleted" {
+	/usr/bin/python3 "$top/tests/system/swift_s3.py" "$PWD/swift" >said 2>err 3>&- &
+	registry=$!
+	soon -t 60 test -s said
+	url=http://127.0.0.1:$(cat said)
+	printf '[default]\naws_access_key_id = test:tester\naws_secret_access_key = testing\n' >credentials
+	s3_do bucket bucket
+	s3_do put pre/m/0/ config.json
+	run s3 m 0
+	failed
+	has 'does not keep versions'
+	s3_do versions Enabled
+	s3_do put pre/m/1/ config.json sub/tokens.txt empty model.safetensors
+	run s3 m 1
+	ok
+	diff -r files models/m/1
+	run s3 m 0 # from before the bucket kept versions
+	failed
+	has 'has no version'
+	s3_do put pre/m/1/ config.json
+	s3_do put pre/m/2/ config.json
+	s3_do delete pre/m/2/config.json
+	rm -r models/m
+	for v in 1 2; do
+		run s3 m $v
+		failed
+		has 'written again or deleted'
+	done
+	run s3 m 3
+	failed
+	has 'no files'
+	sed -i s/testing/guessed/ credentials
+	run s3 m 1
+	failed
+	has 'cannot ask bucket bucket'
+	nothing
+}
+
 @test "s3: objects come in the versions that were listed" {
-	command -v /usr/bin/aws >/dev/null || skip "no aws"
 	printf '[default]\naws_access_key_id = a\naws_secret_access_key = b\n' >credentials
 	mkdir -p bucket/pre/m
 	cp -r files bucket/pre/m/1
