@@ -85,17 +85,24 @@ example()
 	    "$BATS_FILE_TMPDIR/ledger.jsonl" | sort -u)
 }
 
-@test "modelgate(1) and README.md: stock ssh-keygen verifies what bob signed" {
+@test "modelgate(1): stock ssh-keygen verifies what bob signed" {
 	example agent/cli/modelgate.1 2 >"$BATS_FILE_TMPDIR/verify"
 	grep -q 'ssh-keygen -Y verify' "$BATS_FILE_TMPDIR/verify"
 	run as dave "$(cat "$BATS_FILE_TMPDIR/verify")"
 	ok
 	has 'Good "modelgate-approval" signature for bob'
-	run as dave "cp /etc/modelgate/allowed_signers . &&
-	    $(sed -n '/no tool of ours:/,/^## /s/^    //p' "$top/README.md" |
-		sed "s/CODE/$(cat "$BATS_FILE_TMPDIR/id")/")"
+}
+
+@test "README.md: the evidence of one request, with modelgate and without" {
+	sed -n '/^The evidence of one request/,/^## /s/^    //p' "$top/README.md" |
+	    sed -e 's/ *#.*//' -e "s/CODE/$(cat "$BATS_FILE_TMPDIR/id")/" >"$BATS_FILE_TMPDIR/steps"
+	[ "$(wc -l <"$BATS_FILE_TMPDIR/steps")" = 3 ]
+	run root sh -e -c "cd $top; PATH=\$PATH; cp -r scripts /tmp/scripts; cd /tmp; $(cat "$BATS_FILE_TMPDIR/steps")" </dev/null
 	ok
+	has 'bob: approve'
+	has 'Signature Verified Successfully'
 	has 'Good "modelgate-approval" signature for bob'
+	[ "${lines[-1]}" = 'ALL GOOD' ]
 }
 
 @test "README.md: the auditor's recipes find something" {
@@ -110,6 +117,6 @@ example()
 		ok
 		[ -n "$output" ] || fail "nothing: $line"
 		n=$((n + 1))
-	done < <(sed -n '/^## Auditor/,/^What bob/p' "$top/README.md" | sed -n 's/^    //p')
+	done < <(sed -n '/^## Auditor/,/^The evidence/p' "$top/README.md" | sed -n 's/^    //p')
 	[ "$n" -ge 4 ]
 }

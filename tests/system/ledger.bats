@@ -193,8 +193,21 @@ END
 	has 'Signature Verified Successfully'
 	[ -s audit.log ]
 	grep -q "op=modelgate:grant" audit.log
+	# the same from the source, for who does not trust the file
+	run env -i PATH=/usr/bin:/bin HOME=/nonexistent unshare -n "$top/scripts/verify-export" "$D/x.tar"
+	ok
+	[ "${lines[-1]}" = 'ALL GOOD' ]
+	has 'host: 256 SHA256:'
+	# A decision that somebody did sign, and that is not the one on record.
+	cp -r . ../other
+	(cd ../other && rm -f decisions/* &&
+		! env -i PATH=/usr/bin:/bin bash ../commands 2>/dev/null | grep 'ALL GOOD')
+	(cd ../other && cp ../u/decisions/* decisions/ && set -- decisions/*.text &&
+		cp "$1" "$2" && cp "${1%.text}.sig" "${2%.text}.sig" &&
+		env -i PATH=/usr/bin:/bin bash ../commands 2>&1 | grep 'is not what is on record')
 	# and each of them notices what it is there for
-	for f in checkpoint records/*.json proofs/*.path decisions/*.text decisions/*.sig; do
+	set -- records/*.json
+	for f in checkpoint "$1" "${*: -1}" proofs/"$(basename "$1" .json)".path decisions/*.text decisions/*.sig policy.txt; do
 		cp "$f" ../kept
 		[ -s "$f" ] || continue
 		python3 -c '
