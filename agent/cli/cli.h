@@ -58,10 +58,11 @@ int mg_cli_failed(bool json, const char *word, const char *fmt, ...)
 
 /*
  * Has the agent read the ledger; print sees each record that passes q, or
- * its line is printed as it is (json). Returns the exit status.
+ * its line is printed as it is (json). When there is none, unknown is what
+ * is said, as a failure. Returns the exit status.
  */
 int mg_cli_log(const struct mg_log_req *q, bool json,
-    void (*print)(const struct mg_rec *rec));
+    void (*print)(const struct mg_rec *rec), const char *unknown);
 
 /*
  * Sends one question and reads ITEM frames until DONE. fn sees each row

@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -71,7 +72,7 @@ print_event(const struct mg_rec *rec)
 	else if (strcmp(type, "request") == 0)
 		say(": ", mg_rec_str(rec, "reason", ""));
 	else if (strcmp(type, "policy") == 0)
-		printf(" %s %s", mg_rec_bool(rec, "ok") ? "loaded" : "refused",
+		say(mg_rec_bool(rec, "ok") ? " loaded " : " refused ",
 		    first(rec, "digest", "text"));
 	printf("\n");
 }
@@ -95,13 +96,17 @@ print_line(const struct mg_rec *rec)
 	print_event(rec);
 }
 
+/* What is read in one go, or over several agents (--follow). */
 struct reader {
+	const struct mg_log_req *q;
 	struct mg_buf b;
 	enum mg_log_format format;
-	bool follow;
+	bool quiet;				 /* lines are only counted */
 	void (*print)(const struct mg_rec *rec); /* of text */
 	char host[256];
 	size_t n;
+	uint64_t last; /* number of the last line that was shown */
+	bool is_lost;  /* the agent went away in between */
 };
 
 static void
@@ -120,6 +125,38 @@ print_one(struct reader *rd, const struct mg_rec *rec, const char *p, size_t n)
 	mg_log_format_line(rd->format, rec, line, rd->host);
 }
 
+/* The number of a line; every one begins with it. */
+static uint64_t
+seq_of(const char *p, size_t n)
+{
+	static const char head[] = "{\"seq\":";
+	uint64_t v = 0;
+	size_t i = sizeof(head) - 1;
+
+	if (n <= i || memcmp(p, head, i) != 0)
+		return 0;
+	for (; i < n && p[i] >= '0' && p[i] <= '9'; i++)
+		v = v * 10 + (uint64_t)(p[i] - '0');
+	return v;
+}
+
+static void
+take_line(struct reader *rd, struct mg_rec *rec, const char *p, size_t n)
+{
+	uint64_t seq = seq_of(p, n);
+
+	if (seq <= rd->last) /* shown before the agent went away */
+		return;
+	rd->last = seq;
+	rd->n++;
+	if (rd->quiet)
+		return;
+	if (rd->format == MG_LOG_FORMAT_JSON)
+		printf("%.*s\n", (int)n, p);
+	else if (mg_rec_parse(rec, p, n) == MG_ERR_OK)
+		print_one(rd, rec, p, n);
+}
+
 static void
 take_lines(struct reader *rd)
 {
@@ -133,14 +170,16 @@ take_lines(struct reader *rd)
 		if ((nl = memchr(p, '\n', mg_buf_len(&rd->b))) == NULL)
 			break;
 		n = (size_t)(nl - p);
-		if (rd->format == MG_LOG_FORMAT_JSON)
-			printf("%.*s\n", (int)n, p);
-		else if (mg_rec_parse(&rec, p, n) == MG_ERR_OK)
-			print_one(rd, &rec, p, n);
-		rd->n++;
+		take_line(rd, &rec, p, n);
 		mg_buf_consume(&rd->b, n + 1);
 	}
 	mg_rec_fini(&rec);
+}
+
+static bool
+is_following(const struct reader *rd)
+{
+	return (rd->q->flags & MG_QUERY_FOLLOW) != 0;
 }
 
 static bool
@@ -161,7 +200,7 @@ read_all(struct reader *rd, int fd)
 			return true;
 		mg_buf_commit(&rd->b, (size_t)n);
 		take_lines(rd);
-		if (rd->follow && fflush(stdout) != 0)
+		if (is_following(rd) && fflush(stdout) != 0)
 			return false;
 	}
 }
@@ -184,61 +223,132 @@ ask_host(struct reader *rd, bool json)
 	return mg_cli_ask(MG_MSG_INFO_REQ, &info, json, take_info, rd, NULL);
 }
 
+/* One question to the agent at the other end of ch. */
 static int
-ask(const struct mg_log_req *q, enum mg_log_format format, const char *host,
-    void (*print)(const struct mg_rec *rec))
+ask_agent(struct reader *rd, struct mg_chan *ch)
 {
-	bool json = format == MG_LOG_FORMAT_JSON;
-	struct mg_chan *ch;
-	struct mg_frame f;
+	bool json = rd->format == MG_LOG_FORMAT_JSON;
 	struct mg_refused refused;
-	struct reader rd = {.format = format,
-	    .print = print,
-	    .follow = (q->flags & MG_QUERY_FOLLOW) != 0};
+	struct mg_frame f;
 	int pipefd[2], status = 0;
 	bool whole;
 
-	if ((format > MG_LOG_FORMAT_JSON || host != NULL) &&
-	    (status = ask_host(&rd, json)) != 0)
-		return status;
-	if (host != NULL && strcmp(host, rd.host) != 0)
-		return mg_cli_failed(json, "not-found",
-		    "this host is '%s'; it has no records of '%s'", rd.host,
-		    host);
-	mg_log_format_head(format);
-	if ((ch = mg_cli_connect(json)) == NULL)
-		return MG_EXIT_REFUSED;
-	if (pipe(pipefd) != 0) {
-		mg_chan_free(ch);
+	rd->is_lost = false;
+	if (pipe(pipefd) != 0)
 		return mg_cli_failed(json, "internal", "cannot make a pipe");
-	}
-	mg_buf_init(&rd.b, LINES_MAX + 65536);
+	mg_buf_init(&rd->b, LINES_MAX + 65536);
 	memset(&f, 0, sizeof(f));
-	if (mg_client_ask(ch, MG_MSG_LOG_REQ, q, &pipefd[1], 1) != MG_ERR_OK)
+	if (mg_client_ask(ch, MG_MSG_LOG_REQ, rd->q, &pipefd[1], 1) !=
+	    MG_ERR_OK)
 		status =
 		    mg_cli_failed(json, "agent-down", "cannot ask the agent");
 	close(pipefd[1]);
-	whole = status == 0 && read_all(&rd, pipefd[0]);
+	whole = status == 0 && read_all(rd, pipefd[0]);
 	close(pipefd[0]);
-	mg_buf_fini(&rd.b);
-	if (status == 0 && (mg_chan_wait(ch, 10000, &f) != MG_ERR_OK || !whole))
-		status = mg_cli_failed(
-		    json, "agent-down", "the listing was cut short");
-	else if (status == 0 && f.op == MG_MSG_REFUSED &&
-		 mg_frame_decode(&f, &refused, sizeof(refused)) == MG_ERR_OK)
-		status = mg_cli_refused(&refused, json);
-	mg_chan_free(ch);
-	if (status == 0 && rd.n == 0 && format == MG_LOG_FORMAT_TEXT)
-		fprintf(stderr, "nothing found\n");
+	mg_buf_fini(&rd->b);
+	if (status != 0)
+		return status;
+	if (mg_chan_wait(ch, 10000, &f) != MG_ERR_OK) {
+		rd->is_lost = whole;
+		whole = false;
+	} else if (f.op == MG_MSG_REFUSED &&
+		   mg_frame_decode(&f, &refused, sizeof(refused)) ==
+		       MG_ERR_OK) {
+		return mg_cli_refused(&refused, json);
+	}
+	if (whole)
+		return 0;
+	if (rd->is_lost && is_following(rd))
+		return MG_EXIT_REFUSED;
+	return mg_cli_failed(json, "agent-down", "the listing was cut short");
+}
+
+/* Waits for an agent to come back. NULL: it will not be one of root's. */
+static struct mg_chan *
+wait_for_agent(void)
+{
+	static const struct timespec pause = {.tv_nsec = 200000000};
+	struct mg_chan *ch;
+	enum mg_err r;
+
+	mg_cli_say("the agent has ended; waiting for it to come back");
+	while ((r = mg_client_connect(
+		    MG_CLIENT_SOCKET, MG_CLI_CONNECT_MS, &ch)) != MG_ERR_OK) {
+		if (r == MG_ERR_PERM)
+			return NULL;
+		(void)nanosleep(&pause, NULL);
+	}
+	return ch;
+}
+
+static int
+ask(struct reader *rd)
+{
+	struct mg_chan *ch = mg_cli_connect(rd->format == MG_LOG_FORMAT_JSON);
+	int status = MG_EXIT_REFUSED;
+
+	while (ch != NULL) {
+		status = ask_agent(rd, ch);
+		mg_chan_free(ch);
+		if (!rd->is_lost || !is_following(rd))
+			break;
+		ch = wait_for_agent();
+	}
 	return status;
+}
+
+/* Nothing was found: because there is nothing, or no such request? */
+static int
+nothing_found(const struct reader *rd)
+{
+	struct mg_log_req q = {.request = rd->q->request};
+	struct reader any = {.q = &q, .format = rd->format, .quiet = true};
+	int status;
+
+	if (q.request != NULL && q.request[0] != '\0') {
+		if ((status = ask(&any)) != 0)
+			return status;
+		if (any.n == 0)
+			return mg_cli_failed(rd->format == MG_LOG_FORMAT_JSON,
+			    "not-found",
+			    "nothing that you may see is known under %s",
+			    q.request);
+	}
+	if (rd->format == MG_LOG_FORMAT_TEXT)
+		fprintf(stderr, "nothing found\n");
+	return 0;
+}
+
+static int
+show(struct reader *rd, const char *host)
+{
+	bool json = rd->format == MG_LOG_FORMAT_JSON;
+	int status;
+
+	if ((rd->format > MG_LOG_FORMAT_JSON || host != NULL) &&
+	    (status = ask_host(rd, json)) != 0)
+		return status;
+	if (host != NULL && strcmp(host, rd->host) != 0)
+		return mg_cli_failed(json, "not-found",
+		    "this host is '%s'; it has no records of '%s'", rd->host,
+		    host);
+	mg_log_format_head(rd->format);
+	status = ask(rd);
+	return status == 0 && rd->n == 0 ? nothing_found(rd) : status;
 }
 
 int
 mg_cli_log(const struct mg_log_req *q, bool json,
-    void (*print)(const struct mg_rec *rec))
+    void (*print)(const struct mg_rec *rec), const char *unknown)
 {
-	return ask(
-	    q, json ? MG_LOG_FORMAT_JSON : MG_LOG_FORMAT_TEXT, NULL, print);
+	struct reader rd = {.q = q,
+	    .format = json ? MG_LOG_FORMAT_JSON : MG_LOG_FORMAT_TEXT,
+	    .print = print};
+	int status = ask(&rd);
+
+	if (status != 0 || rd.n > 0)
+		return status;
+	return mg_cli_failed(json, "not-found", "%s", unknown);
 }
 
 static bool
@@ -289,6 +399,7 @@ mg_cmd_log(int argc, char **argv)
 	char code[MG_CODE_STR];
 	struct mg_log_req q = {0};
 	enum mg_log_format format = MG_LOG_FORMAT_TEXT;
+	struct reader rd = {.q = &q, .print = print_line};
 	const char *host = NULL;
 	bool ok = true;
 	int c;
@@ -350,5 +461,10 @@ mg_cmd_log(int argc, char **argv)
 		return MG_EXIT_USAGE;
 	if (optind != argc)
 		return mg_cli_usage("log");
-	return ask(&q, format, host, print_line);
+	if (q.until_ms != 0 && q.since_ms >= q.until_ms) {
+		mg_cli_say("--since is not before --until");
+		return MG_EXIT_USAGE;
+	}
+	rd.format = format;
+	return show(&rd, host);
 }

@@ -65,7 +65,7 @@ print_model(const struct mg_rec *rec)
 	if (mg_rec_bool(rec, "drifted")) {
 		line("found", mg_rec_str(rec, "found", "")[0] != '\0'
 				  ? mg_rec_str(rec, "found", "")
-				  : "nothing that can be read");
+				  : "nothing that may be served");
 		line("found at", mg_rec_str(rec, "checked", ""));
 	}
 	if (strcmp(promoted, version) != 0)
@@ -85,7 +85,7 @@ on_row(void *arg, const char *json, const struct mg_rec *rec)
 	struct listing *l = arg;
 
 	if (l->json)
-		printf("%s%s", l->n > 0 ? ",\n" : "", json);
+		printf("%s%s", l->n > 0 ? ",\n " : "[", json);
 	else
 		print_model(rec);
 	l->n++;
@@ -100,14 +100,14 @@ list_all(bool look, bool json)
 	struct listing l = {.json = json};
 	int status;
 
-	if (json)
-		printf("[");
 	status = mg_cli_ask(MG_MSG_LIST_REQ, &q, json, on_row, &l, NULL);
+	if (status != 0)
+		return status;
 	if (json)
-		printf("]\n");
-	else if (status == 0 && l.n == 0)
+		printf("%s]\n", l.n == 0 ? "[" : "");
+	else if (l.n == 0)
 		fprintf(stderr, "nothing was deployed here\n");
-	return status == 0 && look && l.drifted > 0 ? 1 : status;
+	return look && l.drifted > 0 ? 1 : 0;
 }
 
 /* ---- one model's history ---- */
@@ -184,6 +184,7 @@ mg_cmd_models(int argc, char **argv)
 	    {"json", 0, NULL, 'j'}, {NULL, 0, NULL, 0}};
 	struct mg_log_req q = {.type = "model"};
 	bool json = false, look = false;
+	char unknown[MG_NAME_MAX + 64];
 	int c;
 
 	optind = 1;
@@ -205,5 +206,7 @@ mg_cmd_models(int argc, char **argv)
 		return MG_EXIT_USAGE;
 	}
 	q.model = argv[optind];
-	return mg_cli_log(&q, json, print_event);
+	snprintf(unknown, sizeof(unknown),
+	    "no version of '%s' was ever deployed on this host", q.model);
+	return mg_cli_log(&q, json, print_event, unknown);
 }

@@ -15,6 +15,7 @@
 #include "mg_why.h"
 
 #define ANSWER_MS 30000
+#define CHECK_MS 3600000 /* everything that is served is read */
 
 static const struct command {
 	const char *name;
@@ -215,9 +216,12 @@ mg_cli_ask(enum mg_msg_op op, const void *msg, bool json, mg_cli_row_fn fn,
 		struct mg_done done;
 	} a;
 	struct mg_rec rec;
-	int status = -1;
+	int status = -1, wait_ms = ANSWER_MS;
 	enum mg_err r;
 
+	if (op == MG_MSG_LIST_REQ &&
+	    ((const struct mg_list_req *)msg)->what == MG_LIST_CHECK)
+		wait_ms = CHECK_MS;
 	if (textp != NULL)
 		*textp = NULL;
 	if ((ch = mg_cli_connect(json)) == NULL)
@@ -226,7 +230,7 @@ mg_cli_ask(enum mg_msg_op op, const void *msg, bool json, mg_cli_row_fn fn,
 	mg_rec_init(&rec);
 	r = mg_client_ask(ch, op, msg, NULL, 0);
 	while (r == MG_ERR_OK && status == -1) {
-		if ((r = mg_chan_wait(ch, ANSWER_MS, &f)) != MG_ERR_OK)
+		if ((r = mg_chan_wait(ch, wait_ms, &f)) != MG_ERR_OK)
 			break;
 		if (f.op == MG_MSG_REFUSED &&
 		    (r = mg_frame_decode(&f, &a.refused, sizeof(a.refused))) ==

@@ -68,6 +68,20 @@ set_conf() { root sh -c 'cat >>/etc/modelgate/agent.ini' <<<"$1"; }
 	[ "$(jq -s 'map(select(.compressed)) | length' <<<"$output")" = 4 ]
 }
 
+@test "--follow goes on while what it has read is compressed, and through a restart" {
+	everything() { root modelgate log --json </dev/null; }
+	root sh -c 'modelgate log --follow --json >/tmp/followed 2>&1 & echo $! >/tmp/follow.pid' </dev/null
+	has_all() { [ "$(root sh -c 'grep -c seq /tmp/followed' </dev/null)" = "$(everything | wc -l)" ]; }
+	soon has_all
+	age 425 200
+	sb service modelgated restart
+	soon -t 60 has_file "$(segment 425 jsonl.zst)"
+	reload
+	soon has_all
+	root sh -c 'kill $(cat /tmp/follow.pid); grep seq /tmp/followed' </dev/null >"$BATS_TEST_TMPDIR/followed"
+	everything | cmp - "$BATS_TEST_TMPDIR/followed"
+}
+
 @test "nobody discards without a request that two people signed" {
 	run root modelgate discard 106 </dev/null
 	failed

@@ -555,7 +555,8 @@ led_export(struct led *led, const char *request)
 		mg_uuid_format(&u, x->uuid);
 		mg_code_from_uuid(&u, x->code);
 	} else if (mg_code_parse(request, x->code) != MG_ERR_OK) {
-		status = led_fail(led, "'%s' is not a code or UUID", request);
+		(void)led_fail(led, "'%s' is not a code or UUID", request);
+		status = LED_USAGE;
 		goto out;
 	}
 	if (led->dir == NULL) {

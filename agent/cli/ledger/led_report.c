@@ -1,81 +1,44 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * report: who did what in a period, and how well it went, as text, JSON or
- * one HTML page that needs nothing else.
- *
- * Rules
- * 1. Every name and reason in the page was written by somebody: each is
- *    escaped where it is put, and there is no script that it could become.
+ * report: who did what in a period, when and why, and how well it went, as
+ * text, JSON or one HTML page (led_report_html.c).
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "led.h"
+#include "led_rep.h"
 #include "mg_client.h"
 #include "mg_esc.h"
-#include "mg_id.h"
 #include "mg_time.h"
 
-#define KEYS_MAX 512 /* different ones in a table; the rest is "others" */
-#define BUCKETS 65536
-#define DAY_MS 86400000LL
-#define DAYS_MAX 366
-
-/* One request. */
-struct req {
-	struct req *next;
-	char uuid[MG_UUID_STR];
-	char *user, *what, *model;
-	int64_t asked_ms, granted_ms;
-	unsigned runs;
-	bool refused;
-	char state[16];
-};
-
-struct row {
-	char name[200];
-	unsigned long n, bad; /* bad: refused or denied */
-};
-
-struct table {
-	struct row v[KEYS_MAX];
-	size_t n;
-};
-
-struct report {
-	int64_t since_ms, until_ms;
-	struct req *buckets[BUCKETS];
-	struct table users, what, models, why, approvers, days;
-	unsigned long asked, refused, denied, granted, runs, failed, unused;
-	unsigned long wrong_codes, rejected;
-	int64_t *approve_ms, *revoke_us;
-	size_t napprove, nrevoke;
-};
+#define DAYS_MAX 40000 /* more than a hundred years */
+#define TEXT_LIST_MAX 20
+#define JSON_LIST_MAX 10000
 
 /* ---- counting ---- */
 
-static struct row *
-row_of(struct table *t, const char *name)
+static struct rep_row *
+row_of(struct rep_table *t, const char *name)
 {
 	size_t i;
 
 	for (i = 0; i < t->n; i++)
 		if (strcmp(t->v[i].name, name) == 0)
 			return &t->v[i];
-	if (t->n == KEYS_MAX - 1)
+	if (t->n == REP_KEYS_MAX - 1)
 		name = "others";
-	if (t->n == KEYS_MAX)
-		return &t->v[KEYS_MAX - 1];
+	if (t->n == REP_KEYS_MAX)
+		return &t->v[REP_KEYS_MAX - 1];
 	snprintf(t->v[t->n].name, sizeof(t->v[0].name), "%s", name);
 	return &t->v[t->n++];
 }
 
 static void
-count(struct table *t, const char *name, bool bad)
+count(struct rep_table *t, const char *name, bool bad)
 {
-	struct row *r;
+	struct rep_row *r;
 
 	if (name[0] == '\0')
 		return;
@@ -84,133 +47,226 @@ count(struct table *t, const char *name, bool bad)
 	r->bad += bad;
 }
 
-static struct req **
-place_of(struct report *rp, const char *uuid)
+static struct rep_req **
+place_of(struct rep *rp, const char *uuid)
 {
 	uint32_t h = 2166136261U;
 	const char *p;
-	struct req **q;
+	struct rep_req **q;
 
 	for (p = uuid; *p != '\0'; p++)
 		h = (h ^ (unsigned char)*p) * 16777619U;
-	q = &rp->buckets[h % BUCKETS];
+	q = &rp->buckets[h % REP_BUCKETS];
 	while (*q != NULL && strcmp((*q)->uuid, uuid) != 0)
 		q = &(*q)->next;
 	return q;
 }
 
+/* Room for one more behind the n things of v. */
 static bool
-push(int64_t **v, size_t *n, int64_t x)
+grow(void **v, size_t n, size_t size)
 {
-	int64_t *w;
+	void *w;
 
-	if ((*n & (*n - 1)) == 0) { /* a power of two: full */
-		w = reallocarray(*v, *n == 0 ? 1 : 2 * *n, sizeof(**v));
-		if (w == NULL)
-			return false;
-		*v = w;
-	}
-	(*v)[(*n)++] = x;
+	if ((n & (n - 1)) != 0) /* full at a power of two */
+		return true;
+	if ((w = reallocarray(*v, n == 0 ? 1 : 2 * n, size)) == NULL)
+		return false;
+	*v = w;
 	return true;
 }
 
 static void
-new_request(
-    struct report *rp, const struct mg_rec *rec, int64_t at, bool refused)
+push(int64_t **v, size_t *n, int64_t x)
 {
-	const char *user = mg_rec_str(rec, "user", "");
-	const char *what = mg_rec_str(rec, "operation", "");
-	const char *model = mg_rec_str(rec, "model", "");
-	struct req **q = place_of(rp, mg_rec_str(rec, "uuid", "")), *r;
-	char day[MG_TIME_STR];
+	void *w = *v;
 
-	if (*q != NULL || (r = calloc(1, sizeof(*r))) == NULL)
+	if (!grow(&w, *n, sizeof(x)))
 		return;
+	*v = w;
+	(*v)[(*n)++] = x;
+}
+
+static struct rep_day *
+day_of(struct rep *rp, int64_t at)
+{
+	int64_t i = at / REP_DAY_MS - rp->since_ms / REP_DAY_MS;
+
+	return i >= 0 && (size_t)i < rp->ndays ? &rp->days[i] : NULL;
+}
+
+static void
+req_free(struct rep_req *r)
+{
+	free(r->user);
+	free(r->what);
+	free(r->model);
+	free(r->version);
+	free(r->reason);
+	free(r->approvers);
+	free(r);
+}
+
+static struct rep_req *
+req_new(const struct mg_rec *rec)
+{
+	struct rep_req *r = calloc(1, sizeof(*r));
+	size_t n = 0;
+
+	if (r == NULL)
+		return NULL;
 	snprintf(r->uuid, sizeof(r->uuid), "%s", mg_rec_str(rec, "uuid", ""));
-	r->user = strdup(user);
-	r->what = strdup(what);
-	r->model = strdup(model);
+	snprintf(r->why, sizeof(r->why), "%s", mg_rec_str(rec, "why", ""));
+	r->user = strdup(mg_rec_str(rec, "user", ""));
+	r->what = strdup(mg_rec_str(rec, "operation", ""));
+	r->model = strdup(mg_rec_str(rec, "model", ""));
+	r->version = strdup(mg_rec_str(rec, "version", ""));
+	r->reason = strdup(mg_rec_str(rec, "reason", ""));
+	r->approvers = strdup("");
+	(void)mg_rec_strv(rec, "need", &n);
+	r->needs_people = n > 0;
+	if (r->user != NULL && r->what != NULL && r->model != NULL &&
+	    r->version != NULL && r->reason != NULL && r->approvers != NULL)
+		return r;
+	req_free(r);
+	return NULL;
+}
+
+static void
+new_request(struct rep *rp, const struct mg_rec *rec, int64_t at, bool refused)
+{
+	struct rep_req **q = place_of(rp, mg_rec_str(rec, "uuid", "")), *r;
+	void *all = rp->all;
+	struct rep_day *day = day_of(rp, at);
+
+	if (*q != NULL || !grow(&all, rp->nall, sizeof(*rp->all)))
+		return;
+	rp->all = all;
+	if ((r = req_new(rec)) == NULL)
+		return;
 	r->asked_ms = at;
 	r->refused = refused;
-	*q = r;
-	rp->asked++;
+	*q = rp->all[rp->nall++] = r;
 	rp->refused += refused;
-	count(&rp->users, user, refused);
-	count(&rp->what, what, refused);
-	count(&rp->models, model, refused);
+	count(&rp->users, r->user, refused);
+	count(&rp->what, r->what, refused);
+	count(&rp->models, r->model, refused);
 	if (refused)
-		count(&rp->why, mg_rec_str(rec, "why", ""), true);
-	mg_time_format(at, day);
-	day[10] = '\0';
-	count(&rp->days, day, refused);
+		count(&rp->why, r->why, true);
+	if (day != NULL) {
+		day->n++;
+		day->bad += refused;
+	}
 }
 
 static void
-end_request(struct report *rp, struct req *r, const struct mg_rec *rec)
+add_approver(struct rep_req *r, const struct mg_rec *rec)
 {
+	char *s;
+
+	if (asprintf(&s, "%s%s%s%s", r->approvers,
+		r->approvers[0] != '\0' ? ", " : "",
+		mg_rec_str(rec, "approver", ""),
+		strcmp(mg_rec_str(rec, "decision", ""), "deny") == 0
+		    ? " (no)"
+		    : "") == -1)
+		return;
+	free(r->approvers);
+	r->approvers = s;
+}
+
+static void
+denied(struct rep *rp, const struct rep_req *r)
+{
+	struct rep_day *day = day_of(rp, r->asked_ms);
+
+	rp->denied++;
+	if (r->user[0] != '\0')
+		row_of(&rp->users, r->user)->bad++;
+	if (r->what[0] != '\0')
+		row_of(&rp->what, r->what)->bad++;
+	if (r->model[0] != '\0')
+		row_of(&rp->models, r->model)->bad++;
+	if (day != NULL)
+		day->bad++;
+	count(&rp->why, r->why, true);
+}
+
+static void
+end_request(struct rep *rp, struct rep_req *r, const struct mg_rec *rec)
+{
+	char right[200];
+
+	if (r->state[0] != '\0')
+		return;
 	snprintf(
 	    r->state, sizeof(r->state), "%s", mg_rec_str(rec, "state", ""));
-	if (strcmp(r->state, "denied") == 0) {
-		rp->denied++;
-		row_of(&rp->users, r->user)->bad++;
-		row_of(&rp->what, r->what)->bad++;
-		if (r->model[0] != '\0')
-			row_of(&rp->models, r->model)->bad++;
-		count(&rp->why, mg_rec_str(rec, "why", ""), true);
-	}
-	if (r->granted_ms != 0 && r->runs == 0)
-		rp->unused++;
+	snprintf(r->why, sizeof(r->why), "%s", mg_rec_str(rec, "why", ""));
+	if (strcmp(r->state, "denied") == 0)
+		denied(rp, r);
+	if (r->granted_ms == 0 || r->runs > 0)
+		return;
+	rp->nunused++;
+	snprintf(right, sizeof(right), "%s: %s%s%s", r->user, r->what,
+	    r->model[0] != '\0' ? " " : "", r->model);
+	count(&rp->unused, right, false);
 }
 
 static void
-take(struct report *rp, const struct mg_rec *rec)
+take_request(struct rep *rp, struct rep_req *r, const char *type,
+    const struct mg_rec *rec, int64_t at)
+{
+	if (strcmp(type, "decision") == 0) {
+		add_approver(r, rec);
+	} else if (strcmp(type, "grant") == 0) {
+		rp->granted++;
+		r->granted_ms = at;
+		/* What nobody had to agree to took nobody time. */
+		if (r->needs_people)
+			push(&rp->approve_ms, &rp->napprove, at - r->asked_ms);
+	} else if (strcmp(type, "run") == 0) {
+		rp->runs++;
+		r->runs++;
+	} else if (strcmp(type, "exit") == 0 &&
+		   mg_rec_int(rec, "value", 0) != 0) {
+		rp->failed++;
+		r->failed++;
+	} else if (strcmp(type, "end") == 0) {
+		end_request(rp, r, rec);
+	}
+}
+
+static void
+take(struct rep *rp, const struct mg_rec *rec)
 {
 	const char *type = mg_rec_str(rec, "type", "");
-	struct req *r = *place_of(rp, mg_rec_str(rec, "uuid", ""));
+	struct rep_req *r = *place_of(rp, mg_rec_str(rec, "uuid", ""));
 	int64_t at = 0;
 
 	(void)!mg_time_parse(mg_rec_str(rec, "at", ""), 0, &at);
-	if (strcmp(type, "request") == 0 || strcmp(type, "refused") == 0) {
+	if (strcmp(type, "request") == 0 || strcmp(type, "refused") == 0)
 		new_request(rp, rec, at, type[2] == 'f');
-	} else if (strcmp(type, "decision") == 0) {
+	else if (strcmp(type, "decision") == 0)
 		count(&rp->approvers, mg_rec_str(rec, "approver", ""),
 		    strcmp(mg_rec_str(rec, "decision", ""), "deny") == 0);
-	} else if (strcmp(type, "rejected") == 0) {
+	else if (strcmp(type, "rejected") == 0)
 		rp->rejected++;
-	} else if (strcmp(type, "mfa") == 0) {
+	else if (strcmp(type, "mfa") == 0)
 		rp->wrong_codes += !mg_rec_bool(rec, "ok");
-	} else if (strcmp(type, "grant") == 0 && r != NULL) {
-		rp->granted++;
-		r->granted_ms = at;
-		(void)!push(&rp->approve_ms, &rp->napprove, at - r->asked_ms);
-	} else if (strcmp(type, "run") == 0 && r != NULL) {
-		rp->runs++;
-		r->runs++;
-	} else if (strcmp(type, "exit") == 0) {
-		rp->failed += mg_rec_int(rec, "value", 0) != 0;
-	} else if (strcmp(type, "empty") == 0 && mg_rec_has(rec, "why")) {
-		(void)!push(&rp->revoke_us, &rp->nrevoke,
+	else if (strcmp(type, "empty") == 0 && mg_rec_has(rec, "why"))
+		push(&rp->revoke_us, &rp->nrevoke,
 		    mg_rec_int(rec, "took_us", 0));
-	} else if (strcmp(type, "end") == 0 && r != NULL) {
-		end_request(rp, r, rec);
-	}
+	if (r != NULL)
+		take_request(rp, r, type, rec, at);
 }
 
 static int
 by_count(const void *a, const void *b)
 {
-	const struct row *x = a, *y = b;
+	const struct rep_row *x = a, *y = b;
 
 	if (x->n != y->n)
 		return x->n > y->n ? -1 : 1;
-	return strcmp(x->name, y->name);
-}
-
-static int
-by_name(const void *a, const void *b)
-{
-	const struct row *x = a, *y = b;
-
 	return strcmp(x->name, y->name);
 }
 
@@ -223,31 +279,50 @@ by_number(const void *a, const void *b)
 }
 
 static void
-sort_all(struct report *rp)
+sort_all(struct rep *rp)
 {
-	struct table *t[] = {
-	    &rp->users, &rp->what, &rp->models, &rp->why, &rp->approvers};
+	struct rep_table *t[] = {&rp->users, &rp->what, &rp->models, &rp->why,
+	    &rp->approvers, &rp->unused};
 	size_t i;
 
-	for (i = 0; i < 5; i++)
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++)
 		qsort(t[i]->v, t[i]->n, sizeof(t[i]->v[0]), by_count);
-	qsort(rp->days.v, rp->days.n, sizeof(rp->days.v[0]), by_name);
 	if (rp->napprove > 1)
 		qsort(rp->approve_ms, rp->napprove, sizeof(int64_t), by_number);
 	if (rp->nrevoke > 1)
 		qsort(rp->revoke_us, rp->nrevoke, sizeof(int64_t), by_number);
 }
 
-static int64_t
-percentile(const int64_t *v, size_t n, unsigned p)
+int64_t
+rep_percentile(const int64_t *v, size_t n, unsigned p)
 {
-	return n == 0 ? 0 : v[(n - 1) * p / 100];
+	return v[(n - 1) * p / 100];
+}
+
+const char *
+rep_outcome(const struct rep_req *r)
+{
+	if (r->refused)
+		return "refused";
+	if (r->failed > 0)
+		return "failed";
+	if (r->state[0] != '\0')
+		return r->state;
+	return r->granted_ms != 0 ? "granted" : "pending";
+}
+
+double
+rep_refusal_rate(const struct rep *rp)
+{
+	return rp->nall == 0 ? 0
+			     : 100.0 * (double)(rp->refused + rp->denied) /
+				   (double)rp->nall;
 }
 
 /* ---- from the agent ---- */
 
 static bool
-read_pipe(struct report *rp, int fd)
+read_pipe(struct rep *rp, int fd)
 {
 	struct mg_lines *lines = mg_lines_new(fd, false);
 	struct mg_rec rec;
@@ -266,8 +341,32 @@ read_pipe(struct report *rp, int fd)
 	return r == MG_ERR_NOENT;
 }
 
+/* The name of this host, which the ledger's lines do not repeat. */
+static void
+ask_host(struct rep *rp)
+{
+	struct mg_info_req q = {0};
+	struct mg_item item;
+	struct mg_chan *ch;
+	struct mg_frame f;
+	struct mg_rec rec;
+
+	if (mg_client_connect(MG_CLIENT_SOCKET, 5000, &ch) != MG_ERR_OK)
+		return;
+	memset(&f, 0, sizeof(f));
+	mg_rec_init(&rec);
+	if (mg_chan_send(ch, 1, MG_MSG_INFO_REQ, &q) == MG_ERR_OK &&
+	    mg_chan_wait(ch, 10000, &f) == MG_ERR_OK && f.op == MG_MSG_ITEM &&
+	    mg_frame_decode(&f, &item, sizeof(item)) == MG_ERR_OK &&
+	    mg_rec_parse(&rec, item.json, strlen(item.json)) == MG_ERR_OK)
+		snprintf(rp->host, sizeof(rp->host), "%s",
+		    mg_rec_str(&rec, "host", ""));
+	mg_rec_fini(&rec);
+	mg_chan_free(ch);
+}
+
 static int
-ask_agent(struct led *led, struct report *rp)
+ask_agent(struct led *led, struct rep *rp)
 {
 	struct mg_log_req q = {
 	    .since_ms = rp->since_ms, .until_ms = rp->until_ms};
@@ -279,6 +378,7 @@ ask_agent(struct led *led, struct report *rp)
 
 	if (mg_client_connect(MG_CLIENT_SOCKET, 5000, &ch) != MG_ERR_OK)
 		return led_fail(led, "the agent cannot be reached");
+	ask_host(rp);
 	memset(&f, 0, sizeof(f));
 	if (pipe(p) != 0 || mg_chan_send_fds(ch, 1, MG_MSG_LOG_REQ, &q, &p[1],
 				1) != MG_ERR_OK) {
@@ -299,7 +399,7 @@ ask_agent(struct led *led, struct report *rp)
 /* ---- text and JSON ---- */
 
 static void
-text_table(const char *title, const struct table *t, const char *bad)
+text_table(const char *title, const struct rep_table *t, const char *bad)
 {
 	char name[512];
 	size_t i;
@@ -314,10 +414,12 @@ text_table(const char *title, const struct table *t, const char *bad)
 			printf("  %lu %s", t->v[i].bad, bad);
 		printf("\n");
 	}
+	if (t->n > i)
+		printf("  and %zu more\n", t->n - i);
 }
 
-static void
-period(const struct report *rp, char out[80])
+void
+rep_period(const struct rep *rp, char out[80])
 {
 	char a[MG_TIME_STR], b[MG_TIME_STR];
 
@@ -327,36 +429,87 @@ period(const struct report *rp, char out[80])
 }
 
 static void
-print_text(const struct report *rp)
+text_times(const struct rep *rp)
 {
-	char text[80];
-
-	period(rp, text);
-	printf("modelgate, %s\n\n", text);
-	printf("  requests %lu, refused %lu, denied %lu, granted %lu, runs %lu "
-	       "(%lu failed)\n",
-	    rp->asked, rp->refused, rp->denied, rp->granted, rp->runs,
-	    rp->failed);
-	printf("  time to approve: median %.1f s, 90 %% within %.1f s\n",
-	    (double)percentile(rp->approve_ms, rp->napprove, 50) / 1e3,
-	    (double)percentile(rp->approve_ms, rp->napprove, 90) / 1e3);
+	if (rp->napprove > 0)
+		printf("  time to approve: median %.1f s, 90 %% within %.1f "
+		       "s\n",
+		    (double)rep_percentile(rp->approve_ms, rp->napprove, 50) /
+			1e3,
+		    (double)rep_percentile(rp->approve_ms, rp->napprove, 90) /
+			1e3);
 	if (rp->nrevoke > 0)
 		printf("  time to revoke: median %.1f ms, 90 %% within %.1f "
 		       "ms\n",
-		    (double)percentile(rp->revoke_us, rp->nrevoke, 50) / 1e3,
-		    (double)percentile(rp->revoke_us, rp->nrevoke, 90) / 1e3);
+		    (double)rep_percentile(rp->revoke_us, rp->nrevoke, 50) /
+			1e3,
+		    (double)rep_percentile(rp->revoke_us, rp->nrevoke, 90) /
+			1e3);
+}
+
+static void
+text_request(const struct rep_req *r)
+{
+	char at[MG_TIME_STR], what[400], reason[512], whole[2048];
+
+	mg_time_format(r->asked_ms, at);
+	snprintf(what, sizeof(what), "%s%s%s%s%s", r->what,
+	    r->model[0] != '\0' ? " " : "", r->model,
+	    r->version[0] != '\0' ? "@" : "", r->version);
+	mg_esc_line(r->reason, reason, sizeof(reason));
+	snprintf(whole, sizeof(whole), "%s%s%s%s%s",
+	    r->refused ? r->why : r->approvers,
+	    (r->refused || r->approvers[0] != '\0') && reason[0] != '\0' ? "; "
+									 : "",
+	    reason[0] != '\0' ? "'" : "", reason, reason[0] != '\0' ? "'" : "");
+	printf("  %.16s  %-10s  %-9s  %-28s  %s\n", at, r->user, rep_outcome(r),
+	    what, whole);
+}
+
+static void
+text_list(const struct rep *rp)
+{
+	size_t i, n = rp->nall < TEXT_LIST_MAX ? rp->nall : TEXT_LIST_MAX;
+
+	if (n == 0)
+		return;
+	if (rp->nall > n)
+		printf("\nthe last %zu of %zu requests (--json has %d)\n", n,
+		    rp->nall, JSON_LIST_MAX);
+	else
+		printf("\nrequests\n");
+	for (i = rp->nall; i > rp->nall - n; i--)
+		text_request(rp->all[i - 1]);
+}
+
+static void
+print_text(const struct rep *rp)
+{
+	char text[80];
+
+	rep_period(rp, text);
+	printf("modelgate on %s, %s\n\n", rp->host, text);
+	if (rp->nall == 0)
+		printf("  nobody asked for anything\n");
+	printf("  requests %zu, refused %lu, denied %lu (%.1f %%), granted "
+	       "%lu, runs %lu (%lu failed)\n",
+	    rp->nall, rp->refused, rp->denied, rep_refusal_rate(rp),
+	    rp->granted, rp->runs, rp->failed);
+	text_times(rp);
 	printf("  granted and never used: %lu; wrong codes: %lu; decisions "
 	       "that did not count: %lu\n",
-	    rp->unused, rp->wrong_codes, rp->rejected);
+	    rp->nunused, rp->wrong_codes, rp->rejected);
 	text_table("people", &rp->users, "refused");
 	text_table("operations", &rp->what, "refused");
 	text_table("models", &rp->models, "refused");
 	text_table("approvers", &rp->approvers, "times no");
+	text_table("granted and never used", &rp->unused, NULL);
 	text_table("why not", &rp->why, NULL);
+	text_list(rp);
 }
 
 static void
-json_table(struct mg_json *j, const char *key, const struct table *t)
+json_table(struct mg_json *j, const char *key, const struct rep_table *t)
 {
 	size_t i;
 
@@ -372,263 +525,177 @@ json_table(struct mg_json *j, const char *key, const struct table *t)
 }
 
 static void
-print_json(const struct report *rp)
+json_days(struct mg_json *j, const struct rep *rp)
+{
+	char day[MG_TIME_STR];
+	size_t i;
+
+	mg_json_arr(j, "days");
+	for (i = 0; i < rp->ndays; i++) {
+		if (rp->days[i].n == 0)
+			continue;
+		mg_time_format(rp->since_ms + (int64_t)i * REP_DAY_MS, day);
+		day[10] = '\0';
+		mg_json_obj(j, NULL);
+		mg_json_str(j, "name", day);
+		mg_json_int(j, "count", (int64_t)rp->days[i].n);
+		mg_json_int(j, "refused", (int64_t)rp->days[i].bad);
+		mg_json_obj_end(j);
+	}
+	mg_json_arr_end(j);
+}
+
+static void
+json_list(struct mg_json *j, const struct rep *rp)
+{
+	size_t n = rp->nall < JSON_LIST_MAX ? rp->nall : JSON_LIST_MAX, i;
+	char at[MG_TIME_STR];
+
+	mg_json_arr(j, "list");
+	for (i = rp->nall; i > rp->nall - n; i--) {
+		const struct rep_req *r = rp->all[i - 1];
+
+		mg_time_format(r->asked_ms, at);
+		mg_json_obj(j, NULL);
+		mg_json_str(j, "at", at);
+		mg_json_str(j, "uuid", r->uuid);
+		mg_json_str(j, "user", r->user);
+		mg_json_str(j, "operation", r->what);
+		mg_json_str(j, "model", r->model);
+		mg_json_str(j, "version", r->version);
+		mg_json_str(j, "outcome", rep_outcome(r));
+		mg_json_str(j, "why", r->why);
+		mg_json_str(j, "approvers", r->approvers);
+		mg_json_str(j, "reason", r->reason);
+		mg_json_int(j, "runs", r->runs);
+		mg_json_obj_end(j);
+	}
+	mg_json_arr_end(j);
+}
+
+/* What nothing was measured of is left out. */
+static void
+json_times(struct mg_json *j, const struct rep *rp)
+{
+	if (rp->napprove > 0) {
+		mg_json_int(j, "approve_ms_median",
+		    rep_percentile(rp->approve_ms, rp->napprove, 50));
+		mg_json_int(j, "approve_ms_p90",
+		    rep_percentile(rp->approve_ms, rp->napprove, 90));
+	}
+	if (rp->nrevoke > 0) {
+		mg_json_int(j, "revoke_us_median",
+		    rep_percentile(rp->revoke_us, rp->nrevoke, 50));
+		mg_json_int(j, "revoke_us_p90",
+		    rep_percentile(rp->revoke_us, rp->nrevoke, 90));
+	}
+}
+
+static int
+print_json(const struct led *led, const struct rep *rp)
 {
 	char a[MG_TIME_STR], b[MG_TIME_STR];
 	struct mg_buf buf;
 	struct mg_json j;
-	const char *s;
+	const char *s = NULL;
 
 	mg_time_format(rp->since_ms, a);
 	mg_time_format(rp->until_ms, b);
-	mg_buf_init(&buf, (size_t)1 << 24);
+	mg_buf_init(&buf, (size_t)1 << 27);
 	mg_json_begin(&j, &buf);
 	mg_json_obj(&j, NULL);
+	mg_json_str(&j, "host", rp->host);
 	mg_json_str(&j, "since", a);
 	mg_json_str(&j, "until", b);
-	mg_json_int(&j, "requests", (int64_t)rp->asked);
+	mg_json_int(&j, "requests", (int64_t)rp->nall);
 	mg_json_int(&j, "refused", (int64_t)rp->refused);
 	mg_json_int(&j, "denied", (int64_t)rp->denied);
 	mg_json_int(&j, "granted", (int64_t)rp->granted);
 	mg_json_int(&j, "runs", (int64_t)rp->runs);
 	mg_json_int(&j, "failed", (int64_t)rp->failed);
-	mg_json_int(&j, "unused", (int64_t)rp->unused);
+	mg_json_int(&j, "unused", (int64_t)rp->nunused);
 	mg_json_int(&j, "wrong_codes", (int64_t)rp->wrong_codes);
-	mg_json_int(&j, "approve_ms_median",
-	    percentile(rp->approve_ms, rp->napprove, 50));
-	mg_json_int(
-	    &j, "approve_ms_p90", percentile(rp->approve_ms, rp->napprove, 90));
-	mg_json_int(
-	    &j, "revoke_us_median", percentile(rp->revoke_us, rp->nrevoke, 50));
+	mg_json_int(&j, "rejected", (int64_t)rp->rejected);
+	json_times(&j, rp);
 	json_table(&j, "people", &rp->users);
 	json_table(&j, "operations", &rp->what);
 	json_table(&j, "models", &rp->models);
 	json_table(&j, "approvers", &rp->approvers);
+	json_table(&j, "never_used", &rp->unused);
 	json_table(&j, "why", &rp->why);
-	json_table(&j, "days", &rp->days);
+	json_days(&j, rp);
+	json_list(&j, rp);
 	mg_json_obj_end(&j);
 	if (mg_json_end(&j) == MG_ERR_OK && (s = mg_buf_cstr(&buf)) != NULL)
 		printf("%s\n", s);
 	mg_buf_fini(&buf);
-}
-
-/* ---- HTML ---- */
-
-/* Rule 1 */
-static void
-html(const char *s)
-{
-	char line[1024];
-
-	mg_esc_line(s, line, sizeof(line));
-	for (s = line; *s != '\0'; s++)
-		switch (*s) {
-		case '<':
-			printf("&lt;");
-			break;
-		case '>':
-			printf("&gt;");
-			break;
-		case '&':
-			printf("&amp;");
-			break;
-		case '"':
-			printf("&quot;");
-			break;
-		default:
-			putchar(*s);
-		}
-}
-
-static const char style[] =
-    ":root{--bg:#fff;--fg:#1c2024;--soft:#5d6670;--line:#dfe3e8;"
-    "--card:#f6f8fa;--good:#2563a8;--bad:#b4441c}"
-    "@media(prefers-color-scheme:dark){:root{--bg:#14171a;--fg:#e6e9ec;"
-    "--soft:#9aa4ae;--line:#2d333a;--card:#1c2126;--good:#6aa9ec;"
-    "--bad:#ee8a5f}}"
-    "*{box-sizing:border-box}body{margin:0 auto;max-width:1100px;"
-    "padding:24px 16px;background:var(--bg);color:var(--fg);"
-    "font:15px/1.45 system-ui,sans-serif}h1{font-size:22px;margin:0}"
-    "h2{font-size:16px;margin:0 0 8px}p{color:var(--soft);margin:4px 0 20px}"
-    ".n{display:grid;grid-template-columns:repeat(auto-fit,minmax(130px,1fr));"
-    "gap:10px;margin-bottom:16px}.n div,section{background:var(--card);"
-    "border:1px solid var(--line);border-radius:8px;padding:12px}"
-    ".n b{display:block;font-size:22px}.n span{color:var(--soft);"
-    "font-size:13px}.g{display:grid;align-items:start;gap:12px;grid-template-"
-    "columns:"
-    "repeat(auto-fit,minmax(min(100%,320px),1fr))}table{width:100%;"
-    "border-collapse:collapse}td{padding:3px 0;vertical-align:middle}"
-    "td:first-child{max-width:0;width:42%;overflow:hidden;"
-    "text-overflow:ellipsis;white-space:nowrap;padding-right:8px}"
-    "td:last-child{text-align:right;width:70px;"
-    "font-variant-numeric:tabular-nums;white-space:nowrap}"
-    ".b{display:flex;height:12px}.b i{background:var(--good);display:block}"
-    ".b i+i{background:var(--bad)}svg{width:100%;height:150px;display:block}"
-    ".k{color:var(--soft);font-size:13px;margin:6px 0 0}"
-    ".k i{display:inline-block;width:10px;height:10px;margin-right:4px}";
-
-static void
-html_number(const char *label, int decimals, const char *unit, double v)
-{
-	printf("<div><b>%.*f%s</b><span>%s</span></div>", decimals, v, unit,
-	    label);
-}
-
-static void
-html_table(const char *title, const struct table *t)
-{
-	double max = t->n > 0 ? (double)t->v[0].n : 1;
-	size_t i;
-
-	printf("<section><h2>%s</h2><table>", title);
-	for (i = 0; i < t->n && i < 12; i++) {
-		const struct row *r = &t->v[i];
-		unsigned long bad = r->bad < r->n ? r->bad : r->n;
-
-		printf("<tr><td title=\"");
-		html(r->name);
-		printf("\">");
-		html(r->name);
-		printf("</td><td><div class=b><i style=\"width:%.1f%%\"></i>"
-		       "<i style=\"width:%.1f%%\"></i></div></td><td>%lu",
-		    100.0 * (double)(r->n - bad) / max,
-		    100.0 * (double)bad / max, r->n);
-		if (bad > 0)
-			printf(" (%lu)", bad);
-		printf("</td></tr>");
-	}
-	if (t->n == 0)
-		printf("<tr><td>nothing</td><td></td><td></td></tr>");
-	printf("</table></section>\n");
-}
-
-/* A bar a day, what was refused on top. */
-static void
-html_days(const struct report *rp)
-{
-	const struct table *t = &rp->days;
-	size_t from = t->n > DAYS_MAX ? t->n - DAYS_MAX : 0, i;
-	double max = 1, w, h, bad;
-
-	for (i = from; i < t->n; i++)
-		if ((double)t->v[i].n > max)
-			max = (double)t->v[i].n;
-	w = 1000.0 / (double)(t->n - from > 20 ? t->n - from : 20);
-	printf("<section><h2>Requests a day</h2><svg viewBox=\"0 0 1000 150\" "
-	       "preserveAspectRatio=\"none\" role=\"img\" aria-label=\""
-	       "requests a day\">");
-	for (i = from; i < t->n; i++) {
-		h = 146 * (double)t->v[i].n / max;
-		bad = 146 * (double)t->v[i].bad / max;
-		printf("<g><title>%s: %lu, %lu refused</title><rect x=\"%.1f\" "
-		       "y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" "
-		       "fill=\"var(--good)\"/><rect x=\"%.1f\" y=\"%.1f\" "
-		       "width=\"%.1f\" height=\"%.1f\" fill=\"var(--bad)\"/>"
-		       "</g>",
-		    t->v[i].name, t->v[i].n, t->v[i].bad,
-		    w * (double)(i - from), 150 - h, w * 0.85, h,
-		    w * (double)(i - from), 150 - h, w * 0.85, bad);
-	}
-	printf("</svg><div class=k>");
-	if (t->n > 0)
-		printf("%s to %s, at most %.0f a day. ", t->v[from].name,
-		    t->v[t->n - 1].name, max);
-	printf("<i style=\"background:var(--good)\"></i>asked "
-	       "<i style=\"background:var(--bad)\"></i>refused</div>"
-	       "</section>\n");
-}
-
-static void
-print_html(const struct report *rp)
-{
-	double rate = rp->asked == 0
-			  ? 0
-			  : 100.0 * (double)(rp->refused + rp->denied) /
-				(double)rp->asked;
-	char text[80];
-
-	period(rp, text);
-	printf("<!DOCTYPE html>\n<html lang=en><meta charset=utf-8>"
-	       "<meta name=viewport content=\"width=device-width,"
-	       "initial-scale=1\"><meta http-equiv="
-	       "Content-Security-Policy content=\"default-src 'none'; "
-	       "style-src 'unsafe-inline'\"><title>modelgate report</title>"
-	       "<style>%s</style>\n<h1>modelgate report</h1><p>%s</p>\n",
-	    style, text);
-	printf("<div class=n>");
-	html_number("requests", 0, "", (double)rp->asked);
-	html_number("refused or denied", 1, " %", rate);
-	html_number("granted", 0, "", (double)rp->granted);
-	html_number("runs", 0, "", (double)rp->runs);
-	html_number("runs that failed", 0, "", (double)rp->failed);
-	html_number("median to approve", 1, " s",
-	    (double)percentile(rp->approve_ms, rp->napprove, 50) / 1e3);
-	html_number("90 % approved within", 1, " s",
-	    (double)percentile(rp->approve_ms, rp->napprove, 90) / 1e3);
-	html_number("median to revoke", 1, " ms",
-	    (double)percentile(rp->revoke_us, rp->nrevoke, 50) / 1e3);
-	html_number("grants never used", 0, "", (double)rp->unused);
-	html_number("wrong codes", 0, "", (double)rp->wrong_codes);
-	printf("</div>\n");
-	html_days(rp);
-	printf("<p></p><div class=g>");
-	html_table("People", &rp->users);
-	html_table("Operations", &rp->what);
-	html_table("Models", &rp->models);
-	html_table("Approvers", &rp->approvers);
-	html_table("Why not", &rp->why);
-	printf("</div></html>\n");
+	return s != NULL ? 0 : led_fail(led, "the report gets too large");
 }
 
 /* ---- all of it ---- */
 
 static void
-report_free(struct report *rp)
+rep_free(struct rep *rp)
 {
-	struct req *r;
 	size_t i;
 
-	for (i = 0; i < BUCKETS; i++)
-		while ((r = rp->buckets[i]) != NULL) {
-			rp->buckets[i] = r->next;
-			free(r->user);
-			free(r->what);
-			free(r->model);
-			free(r);
-		}
+	for (i = 0; i < rp->nall; i++)
+		req_free(rp->all[i]);
+	free(rp->all);
+	free(rp->days);
 	free(rp->approve_ms);
 	free(rp->revoke_us);
 	free(rp);
 }
 
-int
-led_report(struct led *led, const char *what)
+/* The period. Returns 0, or the status to exit with. */
+static int
+take_times(const struct led *led, struct rep *rp)
 {
-	struct report *rp = calloc(1, sizeof(*rp));
 	int64_t now = mg_time_wall_ms();
-	int status;
 
-	(void)what;
-	if (rp == NULL)
-		return led_fail(led, "out of memory");
-	rp->since_ms = now - 30 * DAY_MS;
+	rp->since_ms = now - 30 * REP_DAY_MS;
 	rp->until_ms = now;
-	status = LED_USAGE;
 	if ((led->since != NULL &&
 		mg_time_parse(led->since, now, &rp->since_ms) != MG_ERR_OK) ||
 	    (led->until != NULL &&
 		mg_time_parse(led->until, now, &rp->until_ms) != MG_ERR_OK))
 		(void)led_fail(led, "a time is such as 2026-11-22, "
 				    "2026-11-22T14:00 or 30d");
-	else if ((status = ask_agent(led, rp)) == 0) {
+	else if (rp->since_ms >= rp->until_ms)
+		(void)led_fail(led, "--since is not before --until");
+	else if (rp->until_ms - rp->since_ms > DAYS_MAX * REP_DAY_MS)
+		(void)led_fail(led, "that is more than a hundred years");
+	else
+		return 0;
+	return LED_USAGE;
+}
+
+int
+led_report(struct led *led, const char *what)
+{
+	struct rep *rp = calloc(1, sizeof(*rp));
+	int status;
+
+	(void)what;
+	if (rp == NULL)
+		return led_fail(led, "out of memory");
+	if ((status = take_times(led, rp)) == 0) {
+		rp->ndays = (size_t)(rp->until_ms / REP_DAY_MS -
+				     rp->since_ms / REP_DAY_MS + 1);
+		rp->days = calloc(rp->ndays, sizeof(*rp->days));
+		status = rp->days == NULL ? led_fail(led, "out of memory")
+					  : ask_agent(led, rp);
+	}
+	if (status == 0) {
 		sort_all(rp);
 		if (led->json)
-			print_json(rp);
+			status = print_json(led, rp);
 		else if (led->html)
-			print_html(rp);
+			rep_html(rp);
 		else
 			print_text(rp);
 	}
-	report_free(rp);
+	rep_free(rp);
 	return status;
 }
