@@ -38,7 +38,7 @@
 #define USER "_mg-front"
 #define READ_STEP 262144
 #define OUT_MAX 1048576
-#define BUCKETS 65536
+#define BUCKETS 262144
 
 /* What lines of a request do not repeat: whose, and about what. */
 struct about {
@@ -74,10 +74,10 @@ bucket_of(const char *uuid)
 	return h % BUCKETS;
 }
 
-static struct about *
-find(struct query *qy, const char *uuid)
+static const struct about *
+find(const struct query *qy, const char *uuid)
 {
-	struct about *a = qy->table[bucket_of(uuid)];
+	const struct about *a = qy->table[bucket_of(uuid)];
 
 	while (a != NULL && strcmp(a->uuid, uuid) != 0)
 		a = a->next;
@@ -258,9 +258,8 @@ peek_uuid(const char *line, size_t n, char out[MG_UUID_STR])
 /* False when the line cannot pass, which saves parsing it: most lines are
  * of a request of which we know already that it does not. */
 static bool
-may_pass(struct query *qy, const char *line, size_t n)
+may_pass(const struct query *qy, const char *line, size_t n)
 {
-	static const char opening[] = "\"operation\":\"";
 	char uuid[MG_UUID_STR];
 	const struct about *a;
 
@@ -268,12 +267,10 @@ may_pass(struct query *qy, const char *line, size_t n)
 		return true;
 	if (!is_request(qy, uuid))
 		return false;
-	if (memmem(line, n, opening, sizeof(opening) - 1) != NULL ||
-	    (a = find(qy, uuid)) == NULL)
-		return true;
-	return is(qy->q.only_user, a->user) && is(qy->q.user, a->user) &&
-	       is(qy->q.model, a->model) && is(qy->q.version, a->version) &&
-	       is(qy->q.operation, a->operation);
+	return (a = find(qy, uuid)) == NULL ||
+	       (is(qy->q.only_user, a->user) && is(qy->q.user, a->user) &&
+		   is(qy->q.model, a->model) && is(qy->q.version, a->version) &&
+		   is(qy->q.operation, a->operation));
 }
 
 /* All whole lines of in. 1 go on, 0 client gone, -1 broken ledger. */
@@ -301,12 +298,6 @@ take_lines(struct query *qy)
 }
 
 static int
-take_plain(struct query *qy, const uint8_t *p, size_t n)
-{
-	return mg_buf_put(&qy->in, p, n) == MG_ERR_OK ? take_lines(qy) : -1;
-}
-
-static int
 take_compressed(struct query *qy, const uint8_t *p, size_t n)
 {
 	static uint8_t plain[READ_STEP];
@@ -322,29 +313,48 @@ take_compressed(struct query *qy, const uint8_t *p, size_t n)
 		if (ZSTD_isError(r) || qy->unpacked > MG_LINES_UNPACKED_MAX)
 			return -1;
 		qy->frame_ended = r == 0;
-		go = take_plain(qy, plain, out.pos);
+		go = mg_buf_put(&qy->in, plain, out.pos) == MG_ERR_OK
+			 ? take_lines(qy)
+			 : -1;
 	} while (go == 1 && (in.pos < in.size || out.pos == out.size));
 	return go;
+}
+
+/* At most READ_STEP bytes; 0 at the end of what is there now, -1 failed. */
+static ssize_t
+read_some(struct query *qy, uint8_t *p)
+{
+	ssize_t n;
+
+	do
+		n = read(qy->fd, p, READ_STEP);
+	while (n == -1 && errno == EINTR);
+	return n;
 }
 
 /* To the end of what is there now. */
 static int
 read_on(struct query *qy)
 {
-	static uint8_t piece[READ_STEP];
+	static uint8_t packed[READ_STEP];
+	uint8_t *p = packed;
 	ssize_t n;
 	int go = 1;
 
 	while (go == 1 && qy->fd != -1) {
-		n = read(qy->fd, piece, sizeof(piece));
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n < 0)
+		if (qy->zst == NULL &&
+		    (p = mg_buf_reserve(&qy->in, READ_STEP)) == NULL)
+			return -1;
+		if ((n = read_some(qy, p)) < 0)
 			return -1;
 		if (n == 0)
 			return 1;
-		go = qy->zst == NULL ? take_plain(qy, piece, (size_t)n)
-				     : take_compressed(qy, piece, (size_t)n);
+		if (qy->zst != NULL) {
+			go = take_compressed(qy, p, (size_t)n);
+			continue;
+		}
+		mg_buf_commit(&qy->in, (size_t)n);
+		go = take_lines(qy);
 	}
 	return go;
 }

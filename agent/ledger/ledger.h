@@ -41,7 +41,7 @@
 
 #define MG_LEDGER_HASH_HEX 65
 #define MG_LEDGER_BATCH_MAX (4U << 20)	   /* bytes not yet synced */
-#define MG_LEDGER_SEGMENT_BYTES (8U << 20) /* then a new one begins */
+#define MG_LEDGER_SEGMENT_BYTES (4U << 20) /* then a new one begins */
 #define MG_LEDGER_SEGMENT_MS (86400 * 1000LL)
 #define MG_LEDGER_SNAPSHOT_MAX (256U << 20)
 #define MG_LEDGER_SNAPSHOTS 3 /* kept */

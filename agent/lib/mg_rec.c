@@ -128,20 +128,44 @@ escape(struct cursor *c, char **outp)
 	return true;
 }
 
+/*
+ * Past ASCII that stands for itself: up to a quote, a backslash, a control
+ * character, or what is not ASCII. Eight bytes at once while there is none
+ * of these among them.
+ */
+static void
+skip_plain(struct cursor *c)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	const uint64_t high = ones * 0x80;
+	uint64_t w, quote, slash;
+
+	for (; c->end - c->p >= (ptrdiff_t)sizeof(w); c->p += sizeof(w)) {
+		memcpy(&w, c->p, sizeof(w));
+		quote = w ^ ones * '"';
+		slash = w ^ ones * '\\';
+		/* The high bit of a byte that is below what is taken off. */
+		if (((w | (w - ones * 0x20) | (quote - ones) | (slash - ones)) &
+			high) != 0)
+			break;
+	}
+	while (c->p < c->end && *c->p >= 0x20 && *c->p < 0x7f && *c->p != '"' &&
+	       *c->p != '\\')
+		c->p++;
+}
+
 static bool
 string(struct cursor *c, const char **sp)
 {
-	char *start, *out;
+	char *start, *out, *plain;
 
 	*sp = NULL;
 	if (!eat(c, '"'))
 		return false;
 	start = c->p;
 	/* Most strings have no escape, and stay where they are. */
-	while (c->p < c->end && *c->p != '"' && *c->p != '\\' &&
-	       (unsigned char)*c->p >= 0x20)
-		c->p++;
-	out = c->p;
+	skip_plain(c);
+	out = plain = c->p; /* ASCII, no NUL up to here */
 	while (c->p < c->end && *c->p != '"') {
 		if ((unsigned char)*c->p < 0x20)
 			return false;
@@ -153,7 +177,7 @@ string(struct cursor *c, const char **sp)
 		if (!escape(c, &out))
 			return false;
 	}
-	if (!eat(c, '"') || !mg_utf8_is_valid(start, (size_t)(out - start)))
+	if (!eat(c, '"') || !mg_utf8_is_valid(plain, (size_t)(out - plain)))
 		return false;
 	*out = '\0'; /* at or before the closing quote */
 	*sp = start;
@@ -235,7 +259,8 @@ find(const struct mg_rec *rec, const char *key)
 	size_t i;
 
 	for (i = 0; i < rec->n; i++)
-		if (strcmp(rec->f[i].key, key) == 0)
+		if (rec->f[i].key[0] == key[0] &&
+		    strcmp(rec->f[i].key, key) == 0)
 			return &rec->f[i];
 	return NULL;
 }

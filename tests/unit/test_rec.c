@@ -441,6 +441,36 @@ every_kind_survives_writing_and_reading(void **state)
 	mg_buf_fini(&b);
 }
 
+/* Texts are read eight bytes at once: every byte at every place of every
+ * short text is judged as it would be alone. */
+static void
+each_byte_at_each_place_is_judged_alone(void **state)
+{
+	char line[64], want[32];
+	size_t len, at;
+	unsigned c;
+	bool good;
+
+	(void)state;
+	for (len = 1; len <= 18; len++)
+		for (at = 0; at < len; at++)
+			for (c = 0; c < 256; c++) {
+				memset(want, 'x', len);
+				want[at] = (char)c;
+				want[len] = '\0';
+				memcpy(line, "{\"k\":\"", 6);
+				memcpy(line + 6, want, len);
+				memcpy(line + 6 + len, "\"}", 2);
+				/* \x is no escape, a quote ends early */
+				good = c >= 0x20 && c < 0x80 && c != '"' &&
+				       c != '\\';
+				assert_int_equal(
+				    parse_n(line, len + 8) == MG_ERR_OK, good);
+				assert_string_equal(mg_rec_str(&rec, "k", ""),
+				    good ? want : "");
+			}
+}
+
 int
 main(void)
 {
@@ -455,6 +485,7 @@ main(void)
 	    T(a_line_cut_at_any_byte_is_refused_and_empties_the_record),
 	    T(members_lists_and_lines_are_bounded),
 	    T(a_record_is_read_again_and_again_without_a_trace_of_the_last),
+	    T(each_byte_at_each_place_is_judged_alone),
 	    T(every_character_survives_writing_and_reading),
 	    T(every_kind_survives_writing_and_reading),
 	};
