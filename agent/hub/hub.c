@@ -362,7 +362,7 @@ load(struct hub *hub)
 		mg_fatal("configuration refused");
 	}
 	if (hub_keys_try(hub, why, sizeof(why)) != MG_ERR_OK)
-		mg_fatal("%s: %s", hub->conf.host_key, why);
+		mg_fatal("%s: %s", hub->host_key_path, why);
 }
 
 int

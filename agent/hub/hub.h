@@ -24,6 +24,7 @@
  */
 
 #define HUB_CONN_PATH MG_LIBEXECDIR "/mg-hub-conn"
+#define HUB_KEY_CREDENTIAL "hub_host_key"
 #define HUB_QUEUE_MAX ((size_t)1 << 20) /* bytes to one connection process */
 
 enum hub_peer_state {
@@ -73,6 +74,9 @@ struct hub {
 	const char *conf_path;
 	struct mg_signers *approvers, *hosts;
 	struct mg_buf host_key; /* secret */
+	/* Where that came from: the credential HUB_KEY_CREDENTIAL, where the
+	 * service manager hands one out, else the file of hub.ini. */
+	char host_key_path[HUB_PATH_MAX];
 	struct hub_store store;
 	struct hub_notify *notify;
 	struct hub_trees *trees; /* of hosts' ledgers */
@@ -97,8 +101,8 @@ int64_t hub_now(const struct hub *hub);
 /* ---- hub_keys.c ---- */
 
 /*
- * Loads approvers, hosts and host key. On failure nothing changes and ds
- * says why.
+ * Loads approvers, hosts and host key (with where it was). On failure nothing
+ * changes and ds says why.
  */
 enum mg_err hub_keys_load(struct hub *hub, const struct hub_conf *conf,
     struct mg_diags *ds) MG_MUST_CHECK;

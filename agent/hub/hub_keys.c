@@ -9,11 +9,16 @@
  *    depend on which file is looked at first.
  * 3. The files may be changed by root only, not by the hub's own user: who
  *    takes over the hub must not be able to add himself.
+ * 4. A key that the service manager hands out is the key, or the hub does not
+ *    start: falling back to a file would serve with a key that nobody meant.
  */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -85,10 +90,37 @@ check_apart(const struct mg_signers *approvers, const struct mg_signers *hosts,
 	return ds->errors > 0 ? MG_ERR_FORMAT : MG_ERR_OK;
 }
 
-static enum mg_err
-load_host_key(const char *path, struct mg_buf *b, struct mg_diags *ds)
+/* Where the key is: see struct hub. False: it cannot be known. Rule 4. */
+static bool
+find_host_key(const char *file, char *out, size_t size, bool *is_handedp)
 {
-	struct mg_file_rule rule = {.owner = geteuid(), .no_read = true};
+	const char *dir = secure_getenv("CREDENTIALS_DIRECTORY");
+	struct stat st;
+	int n;
+
+	*is_handedp = false;
+	if (dir != NULL) {
+		n = snprintf(out, size, "%s/" HUB_KEY_CREDENTIAL, dir);
+		if (n < 0 || (size_t)n >= size)
+			return false;
+		if (lstat(out, &st) == 0 || errno != ENOENT) {
+			*is_handedp = true;
+			return true;
+		}
+	}
+	n = snprintf(out, size, "%s", file);
+	return n >= 0 && (size_t)n < size;
+}
+
+/*
+ * One that is handed out is in a folder for this user alone. Its own mode
+ * may show a group's right to read: the mask of an access list.
+ */
+static enum mg_err
+load_host_key(
+    const char *path, bool is_handed, struct mg_buf *b, struct mg_diags *ds)
+{
+	struct mg_file_rule rule = {.owner = geteuid(), .no_read = !is_handed};
 	static const char first[] = "-----BEGIN OPENSSH PRIVATE KEY-----\n";
 	enum mg_err r;
 
@@ -99,6 +131,22 @@ load_host_key(const char *path, struct mg_buf *b, struct mg_diags *ds)
 		return fail(ds, path, MG_ERR_FORMAT,
 		    "not a private key as ssh-keygen writes it");
 	return MG_ERR_OK;
+}
+
+static enum mg_err
+find_and_load(struct hub *hub, const struct hub_conf *conf, struct mg_buf *key,
+    struct mg_diags *ds)
+{
+	char path[HUB_PATH_MAX];
+	bool is_handed;
+	enum mg_err r;
+
+	if (!find_host_key(conf->host_key, path, sizeof(path), &is_handed))
+		return fail(ds, conf->host_key, MG_ERR_FORMAT,
+		    "CREDENTIALS_DIRECTORY is too long");
+	if ((r = load_host_key(path, is_handed, key, ds)) == MG_ERR_OK)
+		memcpy(hub->host_key_path, path, sizeof(path));
+	return r;
 }
 
 enum mg_err
@@ -114,7 +162,7 @@ hub_keys_load(struct hub *hub, const struct hub_conf *conf, struct mg_diags *ds)
 	    (r = load_signers(MG_SIGNERS_HOSTS, conf->hosts, &hosts, ds)) !=
 		MG_ERR_OK ||
 	    (r = check_apart(approvers, hosts, conf->hosts, ds)) != MG_ERR_OK ||
-	    (r = load_host_key(conf->host_key, &key, ds)) != MG_ERR_OK)
+	    (r = find_and_load(hub, conf, &key, ds)) != MG_ERR_OK)
 		goto out;
 	hub_keys_free(hub); /* Rule 1 */
 	hub->approvers = approvers;

@@ -104,6 +104,34 @@ teardown_file() { hub_down; }
 	has 'the host key is not one that can be used'
 }
 
+@test "the hub's key as a credential: in no file, no connection is told where, and it is the key or nothing starts" {
+	hub_kill
+	ns sh -c 'install -d -m 500 -o 990 -g 990 /etc/creds
+		install -m 400 -o 990 -g 990 /etc/modelgate/hub_host_key /etc/creds/
+		mv /etc/modelgate/hub_host_key "$1"' sh "$W/kept"
+	CREDENTIALS_DIRECTORY=/etc/creds hub_start
+	# The same key: everybody's known_hosts pins it.
+	run S bob whoami
+	is 0
+	S bob inbox --follow >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	soon ns pgrep -x mg-hub-conn
+	told=$(ns sh -c 'for p in $(pgrep -x mg-hub-conn); do tr "\0" "\n" <"/proc/$p/environ"; done')
+	[[ $told != *CREDENTIALS* ]] || fail "told: $told"
+	kill %1
+	hub_kill
+	# One that is no key: also where a file has one.
+	ns install -m 600 -o 990 -g 990 "$W/kept" /etc/modelgate/hub_host_key
+	ns sh -c 'echo no key >/etc/creds/hub_host_key'
+	run as_hub env CREDENTIALS_DIRECTORY=/etc/creds modelgate-hub -n
+	is 1
+	has '/etc/creds/hub_host_key: not a private key'
+	# None handed out: the file's.
+	ns rm /etc/creds/hub_host_key
+	run as_hub env CREDENTIALS_DIRECTORY=/etc/creds modelgate-hub -n
+	is 0
+	hub_start
+}
+
 # ---- who gets in -----------------------------------------------------------
 
 @test "approvers are known by their keys, of every kind" {

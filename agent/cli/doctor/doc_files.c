@@ -88,6 +88,7 @@ check_private(struct doc *d, const char *path)
 /* ---- secrets at rest ---- */
 
 #define STATE_DIR "/var/lib/modelgate"
+#define HUB_KEY_STORED "/etc/credstore.encrypted/hub_host_key"
 #define SEAL_FIX                                                               \
 	"make the credential " MG_SEAL_FILE ", modelgated(8), and restart"
 
@@ -167,12 +168,43 @@ check_secrets(struct doc *d)
 		    s.example);
 }
 
+/* The same of the hub's key, where a hub runs beside the agent. */
+static void
+check_hub_key(struct doc *d)
+{
+	static const char open[] = MG_CONFDIR "/hub_host_key";
+
+	if (access(open, F_OK) == 0)
+		doc_say(d, DOC_WARN, "hub key",
+		    "make it the credential hub_host_key, modelgate-hub(8)",
+		    "%s is its user's alone, but in clear on the disk", open);
+	else if (access(HUB_KEY_STORED, F_OK) == 0)
+		doc_say(d, DOC_GOOD, "hub key", "",
+		    "the machine's credential, not in clear on the disk");
+}
+
+/*
+ * Whether a file can be begun there: a file system that found an error does
+ * not always say that it is read-only. 0, or errno.
+ */
+static int
+try_disk(void)
+{
+	int fd = open(STATE_DIR, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+
+	if (fd == -1)
+		return errno == EOPNOTSUPP || errno == EACCES ? 0 : errno;
+	close(fd);
+	return 0;
+}
+
 /* Where nothing can be written nothing is allowed. */
 static void
 check_disk(struct doc *d)
 {
 	struct statvfs fs;
 	uint64_t left;
+	int error;
 
 	if (statvfs(STATE_DIR, &fs) != 0)
 		return; /* the agent, which makes it, is not there: said so */
@@ -185,6 +217,10 @@ check_disk(struct doc *d)
 		doc_say(d, DOC_BAD, "disk",
 		    "make room: until then nothing is allowed",
 		    "the file system of " STATE_DIR " is full");
+	else if ((error = try_disk()) != 0)
+		doc_say(d, DOC_BAD, "disk",
+		    "repair it: until then nothing is allowed",
+		    STATE_DIR ": %s", strerror(error));
 	else if (left < FREE_MIN)
 		doc_say(d, DOC_WARN, "disk",
 		    "make room: when it is full nothing is allowed",
@@ -202,5 +238,6 @@ doc_files(struct doc *d)
 	check_tree(d, "/etc/pam.d");
 	check_private(d, STATE_DIR);
 	check_secrets(d);
+	check_hub_key(d);
 	check_disk(d);
 }
