@@ -26,6 +26,7 @@
  *	mon_keys.c	the host's own secrets
  *	mon_port.c	channels and children
  *	mon_commit.c	ledger first, then audit, then the effect
+ *	mon_clock.c	a wall clock that is set
  *	mon_audit.c	what a record looks like in the audit log; its writers
  *	mon_people.c	who people are, through mg-ident
  *	mon_client.c	accepting clients, their limits, dispatch
@@ -184,6 +185,12 @@ void mon_txn_commit(struct mon_txn *t, mon_txn_fn fn, void *arg);
 /* The loop's end of a round: writes, syncs, audits. */
 void mon_commit_round(void *arg);
 void mon_commit_fini(struct mon *m);
+
+/* ---- mon_clock.c ---- */
+
+/* Takes the wall clock as it is; puts on record that it was set since. */
+void mon_clock_init(struct mon *m);
+void mon_clock_look(struct mon *m);
 
 /* ---- mon_audit.c ---- */
 
@@ -664,7 +671,12 @@ struct mon {
 	bool audit_ok;	  /* the kernel records */
 	bool audit_known; /* it has been asked */
 	struct mg_timer audit_timer;
-	uint32_t audit_lost;
+	int64_t clock_gap_ms; /* wall time at boot, as recorded */
+	int64_t clock_by_ms;  /* the step that is being recorded */
+	bool clock_telling;
+	uint32_t audit_lost; /* by the kernel, when last asked */
+	int64_t audit_doubt; /* it loses some; not for sure until then */
+	bool audit_unread;   /* it has no auditd */
 
 	struct mon_proc ident;
 	struct mon_fetch *fetches;

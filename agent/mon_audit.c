@@ -9,6 +9,13 @@
  *    requester, which carries that login uid; what has no requester goes
  *    through a writer without one.
  * 3. An answer that does not come in time is "not taken".
+ * 4. A kernel whose audit is switched off, or that throws records away (above
+ *    a rate, or because auditd does not read), thanks for a record as if it
+ *    had taken it. So the kernel is asked after each: only when it records
+ *    then, and has lost none since the record was sent, was that taken.
+ * 5. It loses them a while after. While that happens, it is asked a second
+ *    time, later than a record can be lost; the first that were lost are
+ *    noticed too late for themselves, and said in the log.
  */
 #include <linux/audit.h>
 #include <stdio.h>
@@ -40,6 +47,8 @@
 #define T_ANOM_RBAC_INTEGRITY_FAIL 2109
 
 #define WRITERS_MAX 16
+#define DOUBT_MS 10000 /* after the kernel lost a record */
+#define SECOND_MS 1000 /* it gives up on auditd in half of that */
 #define VALUE_MAX 1024 /* of cmd= and path=: the audit line stays short */
 
 /* ---- from record to message ---- */
@@ -317,6 +326,14 @@ fill_outage(struct mg_audit_req *a, const struct mg_rec *rec)
 }
 
 static void
+fill_clock(struct mg_audit_req *a, const struct mg_rec *rec)
+{
+	a->type = T_USYS_CONFIG;
+	a->op = "clock-set";
+	more_int(a, "by-ms", mg_rec_int(rec, "by_ms", 0));
+}
+
+static void
 fill_witness(struct mg_audit_req *a)
 {
 	a->type = T_ANOM_CRYPTO_FAIL;
@@ -437,6 +454,8 @@ mon_audit_fill(struct mon *m, const struct mg_rec *rec, struct mg_audit_req *a)
 		fill_model(a, rec);
 	else if (strcmp(type, "outage") == 0)
 		fill_outage(a, rec);
+	else if (strcmp(type, "clock") == 0)
+		fill_clock(a, rec);
 	else if (strcmp(type, "witness") == 0)
 		fill_witness(a);
 	else if (strcmp(type, "discard") == 0)
@@ -456,6 +475,11 @@ mon_audit_fill(struct mon *m, const struct mg_rec *rec, struct mg_audit_req *a)
 
 struct question {
 	uint32_t id;
+	struct mon *m;
+	bool is_state;	      /* of the kernel, Rule 4; else a record */
+	bool is_second;	      /* Rule 5 */
+	uint32_t lost_before; /* records, when this one was sent */
+	struct mg_timer timer;
 	int64_t deadline;
 	void (*fn)(void *arg, bool ok);
 	void *arg;
@@ -483,6 +507,20 @@ answer_first(struct mon_writer *w, bool ok)
 		w->last = NULL;
 	q->fn(q->arg, ok);
 	free(q);
+}
+
+static void
+push(struct mon_writer *w, struct question *q)
+{
+	q->next = NULL;
+	q->id = ++w->next_id;
+	q->deadline = mg_time_boot_ms() + MON_AUDIT_DEADLINE_MS;
+	if (w->last != NULL)
+		w->last->next = q;
+	else
+		w->first = q;
+	w->last = q;
+	w->used_bt = mg_time_boot_ms();
 }
 
 static void
@@ -527,46 +565,7 @@ rearm(struct mon_writer *w)
 		    w->m, &w->timer, w->first->deadline, writer_late, w);
 }
 
-static void
-take_state(struct mon *m, struct mg_frame *f)
-{
-	struct mg_audit_state s;
-	bool was = m->audit_ok;
-
-	if (mg_frame_decode(f, &s, sizeof(s)) != MG_ERR_OK)
-		return;
-	m->audit_known = true;
-	m->audit_ok = s.ok && s.enabled != 0;
-	if (was != m->audit_ok)
-		mg_log(m->audit_ok ? MG_EVT_READY : MG_EVT_AUDIT_BAD,
-		    "audit=%s", m->audit_ok ? "on" : "off");
-	if (s.lost != m->audit_lost && was)
-		mg_log(MG_EVT_AUDIT_BAD, "lost=%u", s.lost - m->audit_lost);
-	m->audit_lost = s.lost;
-}
-
-static void
-writer_frame(void *arg, struct mg_frame *f)
-{
-	struct mon_writer *w = arg;
-	struct mg_audit_ans ans;
-
-	if (f->op == MG_MSG_AUDIT_STATE) {
-		take_state(w->m, f);
-		return;
-	}
-	if (f->op != MG_MSG_AUDIT_ANS || w->first == NULL ||
-	    f->id != w->first->id ||
-	    mg_frame_decode(f, &ans, sizeof(ans)) != MG_ERR_OK) {
-		mg_log(MG_EVT_PROTO, "proc=mg-audit");
-		writer_free(w);
-		return;
-	}
-	if (!ans.ok)
-		mg_log(MG_EVT_AUDIT_BAD, "err='%s'", strerror((int)ans.error));
-	answer_first(w, ans.ok);
-	rearm(w);
-}
+static void writer_frame(void *arg, struct mg_frame *f);
 
 /* Makes room: the writer that was idle longest goes. */
 static void
@@ -614,6 +613,153 @@ writer_of(struct mon *m, uint32_t uid)
 	return w;
 }
 
+static void
+say_reader(struct mon *m, bool unread)
+{
+	if (unread == m->audit_unread)
+		return;
+	m->audit_unread = unread;
+	if (unread)
+		mg_log(MG_EVT_AUDIT_BAD,
+		    "auditd=off text='the kernel has nobody to give its "
+		    "records to'");
+	else
+		mg_log(MG_EVT_READY, "auditd=on");
+}
+
+static bool
+take_state(struct mon *m, struct mg_frame *f)
+{
+	struct mg_audit_state s;
+	bool was = m->audit_ok;
+
+	if (mg_frame_decode(f, &s, sizeof(s)) != MG_ERR_OK)
+		return false;
+	m->audit_known = true;
+	m->audit_ok = s.ok && s.enabled != 0;
+	if (was != m->audit_ok)
+		mg_log(m->audit_ok ? MG_EVT_READY : MG_EVT_AUDIT_BAD,
+		    "audit=%s", m->audit_ok ? "on" : "off");
+	if (s.lost > m->audit_lost && was) {
+		mg_log(MG_EVT_AUDIT_BAD, "lost=%u", s.lost - m->audit_lost);
+		m->audit_doubt = mg_time_boot_ms() + DOUBT_MS;
+	}
+	m->audit_lost = s.lost;
+	if (m->audit_ok)
+		say_reader(m, s.pid == 0);
+	return true;
+}
+
+/* Rule 4 */
+static bool
+was_taken(const struct mon *m, const struct question *q)
+{
+	if (!m->audit_ok)
+		return m->conf.audit_optional;
+	return m->audit_lost <= q->lost_before;
+}
+
+static void
+answer_popped(struct question *q, bool ok)
+{
+	q->fn(q->arg, ok);
+	free(q);
+}
+
+/* Nobody's writer alone may ask. */
+static void
+ask_state(struct question *q)
+{
+	struct mon_writer *w = writer_of(q->m, MG_PROC_UNSET);
+	struct mg_audit_state_req req = {0};
+
+	if (w == NULL) {
+		answer_popped(q, false);
+		return;
+	}
+	q->is_state = true;
+	push(w, q);
+	/* What cannot be sent is not answered: Rule 3. */
+	(void)!mon_port_send(
+	    &w->proc.port, q->id, MG_MSG_AUDIT_STATE_REQ, &req);
+	rearm(w);
+}
+
+static void
+ask_second(void *arg)
+{
+	ask_state(arg);
+}
+
+/* The first question of w is taken out of it; w may be gone soon. */
+static struct question *
+pop(struct mon_writer *w)
+{
+	struct question *q = w->first;
+
+	if ((w->first = q->next) == NULL)
+		w->last = NULL;
+	rearm(w);
+	return q;
+}
+
+/* The kernel has said how it is: the end of q, or Rule 5. */
+static void
+judge(struct mon_writer *w)
+{
+	struct mon *m = w->m;
+	struct question *q = pop(w);
+	bool taken = was_taken(m, q);
+
+	if (!taken || q->is_second || mg_time_boot_ms() >= m->audit_doubt) {
+		answer_popped(q, taken);
+		return;
+	}
+	q->is_second = true;
+	mon_timer_set(
+	    m, &q->timer, mg_time_boot_ms() + SECOND_MS, ask_second, q);
+}
+
+/* False: f answers nothing that was asked. */
+static bool
+take_answer(struct mon_writer *w, struct mg_frame *f)
+{
+	struct question *q = w->first;
+	struct mg_audit_ans ans;
+
+	if (f->op == MG_MSG_AUDIT_STATE && f->id == 0) /* mon_audit_check() */
+		return take_state(w->m, f);
+	if (q == NULL || f->id != q->id)
+		return false;
+	if (q->is_state) {
+		if (f->op != MG_MSG_AUDIT_STATE || !take_state(w->m, f))
+			return false;
+		judge(w);
+		return true;
+	}
+	if (f->op != MG_MSG_AUDIT_ANS ||
+	    mg_frame_decode(f, &ans, sizeof(ans)) != MG_ERR_OK)
+		return false;
+	if (ans.ok) {
+		ask_state(pop(w));
+		return true;
+	}
+	mg_log(MG_EVT_AUDIT_BAD, "err='%s'", strerror((int)ans.error));
+	answer_popped(pop(w), false);
+	return true;
+}
+
+static void
+writer_frame(void *arg, struct mg_frame *f)
+{
+	struct mon_writer *w = arg;
+
+	if (take_answer(w, f))
+		return; /* w may be gone */
+	mg_log(MG_EVT_PROTO, "proc=mg-audit");
+	writer_free(w);
+}
+
 void
 mon_audit_send(struct mon *m, uint32_t uid, const struct mg_audit_req *a,
     void (*fn)(void *arg, bool ok), void *arg)
@@ -622,6 +768,7 @@ mon_audit_send(struct mon *m, uint32_t uid, const struct mg_audit_req *a,
 	struct question *q;
 
 	if (!m->audit_ok) {
+		mon_audit_check(m); /* the next one may be taken */
 		fn(arg, m->conf.audit_optional);
 		return;
 	}
@@ -630,16 +777,11 @@ mon_audit_send(struct mon *m, uint32_t uid, const struct mg_audit_req *a,
 		fn(arg, false);
 		return;
 	}
-	q->id = ++w->next_id;
-	q->deadline = mg_time_boot_ms() + MON_AUDIT_DEADLINE_MS;
+	q->m = m;
+	q->lost_before = m->audit_lost;
 	q->fn = fn;
 	q->arg = arg;
-	if (w->last != NULL)
-		w->last->next = q;
-	else
-		w->first = q;
-	w->last = q;
-	w->used_bt = mg_time_boot_ms();
+	push(w, q);
 	if (mon_port_send(&w->proc.port, q->id, MG_MSG_AUDIT_REQ, a) !=
 	    MG_ERR_OK) {
 		writer_free(w); /* answers q with false */

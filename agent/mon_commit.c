@@ -250,6 +250,7 @@ mon_commit_round(void *arg)
 	struct mon_txn *t, *next;
 	bool ok;
 
+	mon_clock_look(m);
 	/* Continuations may begin new transactions: take the list first and
 	 * go round until there is none. */
 	while ((t = m->txns) != NULL) {

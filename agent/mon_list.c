@@ -730,6 +730,7 @@ info(struct ask *a)
 	mg_json_str(&j, "host_key", m->host_key_fp);
 	put_policy(a, &j);
 	mg_json_bool(&j, "audit", m->audit_ok);
+	mg_json_bool(&j, "auditd", !m->audit_unread);
 	mg_json_bool(&j, "audit_required", !m->conf.audit_optional);
 	mg_json_bool(&j, "ledger", !mg_ledger_is_dead(m->ledger));
 	mg_json_int(&j, "records", (int64_t)mg_ledger_next_seq(m->ledger) - 1);

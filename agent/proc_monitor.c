@@ -394,6 +394,7 @@ wait_for_audit(struct mon *m)
 static void
 go(struct mon *m)
 {
+	mon_clock_init(m);
 	wait_for_audit(m);
 	record_start(m);
 	mon_policy_begin(m);

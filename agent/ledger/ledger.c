@@ -351,6 +351,7 @@ mg_ledger_sync(struct mg_ledger *l)
 
 	if (l->dead) {
 		forget_batch(l);
+		errno = l->error;
 		return MG_ERR_STATE;
 	}
 	if (n == 0)
@@ -367,7 +368,7 @@ mg_ledger_sync(struct mg_ledger *l)
 		mg_buf_reset(&l->batch);
 		return MG_ERR_OK;
 	}
-	saved = errno;
+	saved = l->error = errno;
 	forget_batch(l);
 	(void)cut_back(l);
 	errno = saved;

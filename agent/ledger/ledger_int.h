@@ -32,6 +32,7 @@ struct mg_ledger {
 	size_t line_start;
 	uint64_t leaves; /* that the file of leaves has, from the first on */
 	bool dead;
+	int error; /* why: errno of the write that failed */
 	/* A segment that was begun and given up, but may still be found
 	 * after a crash; "": there is none. */
 	char unbegun[MG_LEDGER_NAME];

@@ -1654,6 +1654,7 @@ static const struct handler handlers[] = {
     {"waiver", apply_waiver},
     {"policy", apply_policy},
     {"outage", apply_nothing},
+    {"clock", apply_nothing},
     {"enroll", apply_nothing},
     {"unenroll", apply_nothing},
     {"link", apply_nothing},

@@ -82,6 +82,7 @@ static void
 say_info(struct doc *d, const struct mg_rec *rec)
 {
 	bool audit = mg_rec_bool(rec, "audit");
+	bool read = mg_rec_bool(rec, "auditd");
 	bool required = mg_rec_bool(rec, "audit_required");
 	bool ledger = mg_rec_bool(rec, "ledger");
 	bool cgroup = strcmp(mg_rec_str(rec, "cgroup", ""), "none") != 0;
@@ -89,9 +90,11 @@ say_info(struct doc *d, const struct mg_rec *rec)
 	doc_say(d, DOC_GOOD, "agent", "", "answers as %s, policy %.19s...",
 	    mg_rec_str(rec, "host", "?"), mg_rec_str(rec, "policy", "?"));
 	say_policy(d, rec);
-	doc_say(d, audit ? DOC_GOOD : DOC_BAD, "audit",
-	    "auditctl -e 1, and start auditd",
-	    audit ? "the kernel records" : "the kernel does not record");
+	doc_say(d, audit && read ? DOC_GOOD : DOC_BAD, "audit",
+	    audit ? "start auditd" : "auditctl -e 1, and start auditd",
+	    !audit ? "the kernel does not record"
+	    : read ? "the kernel records"
+		   : "the kernel records, but no auditd takes that to disk");
 	doc_say(d, required ? DOC_GOOD : DOC_WARN, "audit mode",
 	    "[audit] mode = required in /etc/modelgate/agent.ini",
 	    required ? "no record, no action"
