@@ -59,7 +59,8 @@
 #define MON_PORT_QUEUE 262144	   /* bytes waiting for one peer */
 #define MON_AUDIT_DEADLINE_MS 4000 /* the kernel takes a record by then */
 #define MON_PEOPLE_DEADLINE_MS 2000
-#define MON_FIRST_FRAME_MS 10000 /* a client says something by then */
+#define MON_SILENCE_MS 10000 /* a client asks something by then */
+#define MON_STALL_MS 30000   /* and takes what it asked for */
 #define MON_DIGEST_DEADLINE_MS 3600000
 #define MON_VERIFY_DEADLINE_MS 10000
 #define MON_AUTH_DEADLINE_MS 130000
@@ -122,6 +123,7 @@ struct mon_port {
 	struct mg_watch *watch;
 	void (*on_frame)(void *arg, struct mg_frame *f);
 	void (*on_close)(void *arg, const char *why); /* may free the port */
+	void (*on_drain)(void *arg); /* all is sent that waited; or NULL */
 	void *arg;
 	bool closed;
 	bool *gone; /* set when _fini is called from inside on_frame */
@@ -150,6 +152,7 @@ struct mon_proc {
 	/* The child ended, or broke the protocol and was killed. Called once;
 	 * the proc is already _fini'ed. */
 	void (*on_end)(void *arg, int status);
+	void (*on_drain)(void *arg); /* it took all that waited; or NULL */
 	void *arg;
 };
 
@@ -249,15 +252,20 @@ struct mon_client {
 	struct mon *m;
 	struct mon_port port;
 	struct mg_peer peer;
-	int pidfd; /* of the process that connected */
-	struct mg_timer first_frame;
-	uint32_t id; /* of the frame being answered */
+	int pidfd;		  /* of the process that connected */
+	struct mg_timer patience; /* until it asks, or takes its answer */
+	uint32_t id;		  /* of the frame being answered */
 	struct mon_job *job;
 	struct mon_run *run; /* whose output and exit it waits for */
 	struct mon_auth *auth;
 	bool is_direct; /* root: no mg-front in between */
 	bool busy;	/* a question is being answered */
-	int fds[3];	/* that came with the question; -1: none */
+	/* More of an answer is due: what was sent is taken, or the client has
+	 * gone. NULL: there is no more. */
+	void (*on_more)(void *arg);
+	void *more_arg;
+	struct mon_user *user;
+	int fds[3]; /* that came with the question; -1: none */
 	struct mon_client *prev, *next;
 };
 
@@ -270,6 +278,11 @@ void mon_reply_refused(struct mon_client *c, enum mg_why why, const char *code,
 void mon_reply_done(struct mon_client *c, const char *text);
 /* The question is answered; the client may ask another. */
 void mon_client_idle(struct mon_client *c);
+/*
+ * Whether the client has taken all that was sent to it. If not, on_more is
+ * called when it has; a client that takes nothing for MON_STALL_MS goes.
+ */
+bool mon_client_has_room(struct mon_client *c);
 /* Who the kernel says this is: login uid, or a service account's uid. */
 uint32_t mon_client_uid(const struct mon_client *c);
 
@@ -446,7 +459,11 @@ struct mon_req_rt {
 	bool granting;	      /* a grant record is being committed */
 	unsigned verifying;   /* signatures being checked */
 	unsigned rejected;    /* decisions refused, on record */
-	struct mon_try tries[MON_TRIERS_MAX]; /* at the number */
+	/* In the queue of what the hub is to be told, and what of. */
+	struct mg_req *due_prev, *due_next;
+	bool put_due, state_due;
+	bool hub_refused;      /* and its requester was told */
+	struct mon_try *tries; /* MON_TRIERS_MAX, at the number; or NULL */
 };
 struct mon_req_rt *mon_req_rt(struct mg_req *req);
 
@@ -534,6 +551,8 @@ enum mg_err mon_run_adopt(
 
 void mon_hub_put(struct mon *m, struct mg_req *req);
 void mon_hub_state(struct mon *m, struct mg_req *req);
+/* The request is about to be freed. */
+void mon_hub_forget(struct mon *m, struct mg_req *req);
 void mon_hub_fini(struct mon *m);
 void mon_hub_reconf(struct mon *m);
 const char *mon_hub_status(const struct mon *m);
@@ -665,6 +684,9 @@ struct mon {
 
 	struct mon_txn *txns, *txns_last;
 	bool txn_open;
+	struct mon_txn *audit_next, *audit_last; /* for their turn */
+	size_t audit_bytes;			 /* with the writers */
+	bool audit_sending;
 	struct mg_timer revive_timer;
 
 	struct mon_writer *writers;
@@ -679,7 +701,9 @@ struct mon {
 	bool audit_unread;   /* it has no auditd */
 
 	struct mon_proc ident;
-	struct mon_fetch *fetches;
+	struct mon_fetch *fetches;	      /* that wait for answers */
+	struct mon_fetch *ready, *ready_last; /* for their turn */
+	struct mg_timer ready_timer;
 	struct mon_question *questions;
 	struct mon_person *people;
 	struct mon_group *groups;
@@ -694,6 +718,9 @@ struct mon {
 	struct mg_watch *listen_watch;
 	struct mon_client *clients;
 	unsigned nclients;
+	struct mon_user *users; /* who has connections */
+	struct mg_timer accept_timer;
+	int files_max; /* descriptors */
 
 	struct mon_auth *auths;
 	struct mon_login *logins; /* processes that opened a session */
@@ -715,6 +742,8 @@ struct mon {
 	int64_t checked_ms; /* wall clock; 0: not since the start */
 	struct mg_timer spare_timer;
 	struct mg_timer tick_timer;
+	struct mg_timer reconsider_timer;
+	uint64_t reconsider_below;  /* those filed before are to come */
 	struct mon_bucket *buckets; /* refusals on record */
 };
 

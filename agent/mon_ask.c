@@ -153,7 +153,7 @@ approved(void *arg, const char *user, const char *operation, const char *model,
 static bool
 is_going_on(const struct mon *m, const struct mg_req *req)
 {
-	return req->live.state == MG_REQ_GRANTED && req != m->asked &&
+	return req != m->asked &&
 	       (req->live.nruns == 0 || strcmp(req->operation, "login") != 0);
 }
 
@@ -172,17 +172,17 @@ live(void *arg, size_t i, struct mg_live *out)
 	struct mon *m = arg;
 
 	if (i == 0) {
-		m->live_req = mg_state_live(m->state);
+		m->live_req = mg_state_granted(m->state);
 		m->live_session = mg_state_sessions(m->state);
 	}
 	while (m->live_req != NULL && !is_going_on(m, m->live_req))
-		m->live_req = m->live_req->next;
+		m->live_req = m->live_req->granted.next;
 	if (m->live_req != NULL) {
 		out->user = m->live_req->user;
 		out->operation = m->live_req->operation;
 		out->model = m->live_req->model;
 		out->version = m->live_req->version;
-		m->live_req = m->live_req->next;
+		m->live_req = m->live_req->granted.next;
 		return true;
 	}
 	if (m->live_session == NULL)

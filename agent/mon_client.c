@@ -6,19 +6,28 @@
  * 1. Who a client is comes from the kernel at accept(2), here, before any
  *    byte of it is read (which happens in mg-front, unless it is root).
  * 2. A client has one question at a time. Limits per user come before
- *    limits for all, so that one user cannot use up the places of others.
+ *    limits for all, so that one user cannot use up the places of others;
+ *    when all places are taken, who has most of them gives one back that is
+ *    not in use. A user is a login uid, so that the uids that somebody may
+ *    make up (user namespaces) have the places of one. Root's own programs
+ *    always have places, and descriptors kept for them.
  * 3. Only root (the PAM module's hosts) may ask the PAM questions.
  * 4. Who breaks the protocol is on record by what the kernel says of them,
  *    at the rate of all refusals: probing is not silent.
  * 5. Root's own programs, sshd and sudo with the PAM module among them, are
  *    answered here: a worker between them and us that was taken over could
  *    say yes in our name, or ask in root's.
+ * 6. Nobody is waited for without end: neither who asks nothing, nor who
+ *    does not take the answer, of which only a message is kept.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -31,6 +40,8 @@
 #define ACCEPTS_PER_EVENT 32
 #define BACKLOG 1024
 #define WORKER_AFTER_MS 10
+#define ACCEPT_AGAIN_MS 50  /* when descriptors are out */
+#define SOCKET_BUFFER 16384 /* what the kernel keeps for who does not read */
 
 uint32_t
 mon_client_uid(const struct mon_client *c)
@@ -58,6 +69,50 @@ close_fds(struct mon_client *c)
 	}
 }
 
+/* ---- whose places they are ---- */
+
+/* Who has connections; those of root's programs are counted apart. */
+struct mon_user {
+	uint32_t uid;
+	bool is_root;
+	unsigned n;
+	struct mon_user *next;
+};
+
+/* The user of a peer, made if need be; NULL: no memory. */
+static struct mon_user *
+user_of(struct mon *m, const struct mg_peer *peer)
+{
+	uint32_t uid =
+	    peer->loginuid != MG_PROC_UNSET ? peer->loginuid : peer->uid;
+	struct mon_user *u;
+
+	for (u = m->users; u != NULL; u = u->next)
+		if (u->uid == uid && u->is_root == (peer->uid == 0))
+			return u;
+	if ((u = calloc(1, sizeof(*u))) == NULL)
+		return NULL;
+	u->uid = uid;
+	u->is_root = peer->uid == 0;
+	u->next = m->users;
+	m->users = u;
+	return u;
+}
+
+/* Who has no connection is nobody to remember. */
+static void
+user_forget(struct mon *m, struct mon_user *u)
+{
+	struct mon_user **p = &m->users;
+
+	if (u->n > 0)
+		return;
+	while (*p != u)
+		p = &(*p)->next;
+	*p = u->next;
+	free(u);
+}
+
 static void next_worker(void *arg);
 
 static void
@@ -70,13 +125,17 @@ client_free(struct mon_client *c)
 	if (c->next != NULL)
 		c->next->prev = c->prev;
 	c->m->nclients--;
+	c->user->n--;
+	user_forget(c->m, c->user);
 	if (c->auth != NULL)
 		mon_auth_client_gone(c);
 	if (c->job != NULL)
 		mon_job_client_gone(c->job);
+	if (c->on_more != NULL)
+		c->on_more(c->more_arg);
 	if (c->run != NULL)
 		mon_run_client_gone(c->run);
-	mg_timer_clear(c->m->loop, &c->first_frame);
+	mg_timer_clear(c->m->loop, &c->patience);
 	close_fds(c);
 	if (c->pidfd != -1)
 		close(c->pidfd);
@@ -132,11 +191,45 @@ mon_reply_done(struct mon_client *c, const char *text)
 	mon_client_idle(c);
 }
 
+/* Rule 6 */
+static void
+client_silent(void *arg)
+{
+	struct mon_client *c = arg;
+
+	mg_log(MG_EVT_LIMIT, "uid=%u why='%s'", c->peer.uid,
+	    c->busy ? "took no answer" : "said nothing");
+	client_free(c);
+}
+
 void
 mon_client_idle(struct mon_client *c)
 {
 	c->busy = false;
 	close_fds(c);
+	mon_timer_set(c->m, &c->patience, mg_time_boot_ms() + MON_SILENCE_MS,
+	    client_silent, c);
+}
+
+bool
+mon_client_has_room(struct mon_client *c)
+{
+	if (!mg_chan_has_output(c->port.ch))
+		return true;
+	mon_timer_set(c->m, &c->patience, mg_time_boot_ms() + MON_STALL_MS,
+	    client_silent, c);
+	return false;
+}
+
+static void
+client_drained(void *arg)
+{
+	struct mon_client *c = arg;
+
+	if (c->on_more == NULL)
+		return;
+	mg_timer_clear(c->m->loop, &c->patience);
+	c->on_more(c->more_arg);
 }
 
 /* ---- questions ---- */
@@ -307,9 +400,9 @@ client_frame(void *arg, struct mg_frame *f)
 {
 	struct mon_client *c = arg;
 
-	mg_timer_clear(c->m->loop, &c->first_frame);
 	if (continues(c, f))
 		return;
+	mg_timer_clear(c->m->loop, &c->patience);
 	if (f->op == MG_MSG_MALFORMED) {
 		take_malformed(c, f);
 		return;
@@ -367,36 +460,16 @@ client_closed(void *arg, const char *why)
 	client_free(c);
 }
 
-static void
-client_silent(void *arg)
-{
-	struct mon_client *c = arg;
-
-	mg_log(MG_EVT_LIMIT, "uid=%u why='said nothing'", c->peer.uid);
-	client_free(c);
-}
-
 /* ---- accepting ---- */
-
-static unsigned
-count_of(struct mon *m, const struct mg_peer *peer)
-{
-	struct mon_client *c;
-	unsigned n = 0;
-
-	for (c = m->clients; c != NULL; c = c->next)
-		if (c->peer.loginuid == peer->loginuid &&
-		    c->peer.uid == peer->uid)
-			n++;
-	return n;
-}
 
 /* Says why in one frame, and lets go. */
 static void
-turn_away(int fd, enum mg_why why)
+turn_away(int fd, enum mg_why why, const char *text, const char *remedy)
 {
-	struct mg_refused msg = {.why = why, .text = mg_why_sentence(why)};
+	struct mg_refused msg = {.why = why, .remedy = remedy};
 	struct mg_chan *ch;
+
+	msg.text = text[0] != '\0' ? text : mg_why_sentence(why);
 
 	ch = mg_chan_new(fd, MG_ROLE_AGENT, MG_ROLE_CLIENT, 8192);
 	if (ch == NULL) {
@@ -442,8 +515,8 @@ static enum mg_err
 worker_ready(struct mon *m)
 {
 	struct mg_front_worker msg = {0};
+	int pair[2], buffer = SOCKET_BUFFER;
 	enum mg_err r;
-	int pair[2];
 
 	if (m->spare_worker != -1)
 		return MG_ERR_OK;
@@ -457,6 +530,8 @@ worker_ready(struct mon *m)
 		close(pair[0]);
 		return r;
 	}
+	(void)setsockopt(
+	    pair[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
 	m->spare_worker = pair[0];
 	return MG_ERR_OK;
 }
@@ -481,6 +556,7 @@ hand_over_once(struct mon *m, struct mon_client *c, int fd)
 		return r;
 	c->port.on_frame = client_frame;
 	c->port.on_close = client_closed;
+	c->port.on_drain = client_drained;
 	c->port.arg = c;
 	/* The worker is transparent from here on: it plays the client. */
 	r = mon_port_init(&c->port, m, m->spare_worker,
@@ -516,53 +592,154 @@ serve_root(struct mon *m, struct mon_client *c, int fd)
 	c->is_direct = true;
 	c->port.on_frame = client_frame;
 	c->port.on_close = client_closed;
+	c->port.on_drain = client_drained;
 	c->port.arg = c;
 	return mon_port_init(&c->port, m, fd, MG_ROLE_AGENT, MG_ROLE_CLIENT);
 }
 
-static void
-accept_one(struct mon *m, int fd)
+/* The connection of u that has been waiting for a question longest. */
+static struct mon_client *
+unused_of(struct mon *m, const struct mon_user *u)
 {
-	struct mon_client *c;
-	struct mg_peer peer;
-	enum mg_err r;
-	int pidfd;
+	struct mon_client *c, *found = NULL;
 
-	if (mg_proc_peer(fd, &peer, &pidfd) != MG_ERR_OK) { /* Rule 1 */
-		close(fd);
-		return;
+	for (c = m->clients; c != NULL; c = c->next) /* newest first */
+		if (c->user == u && !c->busy)
+			found = c;
+	return found;
+}
+
+/* Whoever has most places gives one back, if that is not u and one of them
+ * is not in use. */
+static bool
+make_room(struct mon *m, const struct mon_user *u)
+{
+	struct mon_user *v, *most = NULL;
+	struct mon_client *c;
+
+	for (v = m->users; v != NULL; v = v->next)
+		if (!v->is_root && (most == NULL || v->n > most->n))
+			most = v;
+	if (most == NULL || most->n <= u->n + 1 ||
+	    (c = unused_of(m, most)) == NULL)
+		return false;
+	mg_log(MG_EVT_LIMIT, "uid=%u why='makes room for others'", most->uid);
+	client_free(c);
+	return true;
+}
+
+/* Rule 2. Turns away who has no place. */
+static bool
+has_place(
+    struct mon *m, int fd, const struct mg_peer *peer, const struct mon_user *u)
+{
+	char text[160];
+
+	if (peer->uid == 0 && (u->uid == 0 || u->uid == MG_PROC_UNSET))
+		return true;
+	if (u->n >= m->conf.clients_per_user) {
+		snprintf(text, sizeof(text),
+		    "you have %u connections to the agent, as many as one user "
+		    "may have",
+		    u->n);
+		turn_away(fd, MG_WHY_BUSY, text,
+		    "end some, or have 'clients-per-user' raised in [limits] "
+		    "of agent.ini");
+		return false;
 	}
-	if (count_of(m, &peer) >= m->conf.clients_per_user ||
-	    (m->nclients >= m->conf.clients_max && peer.uid != 0)) {
-		close(pidfd);
-		turn_away(fd, MG_WHY_BUSY);
-		return;
+	if (peer->uid == 0)
+		return true;
+	/* One in eight is for root's. */
+	if (fd >= m->files_max - m->files_max / 8 && !make_room(m, u)) {
+		turn_away(fd, MG_WHY_BUSY, "the agent has no descriptors left",
+		    "try again; its limit is LimitNOFILE= of modelgated");
+		return false;
 	}
+	if (m->nclients >= m->conf.clients_max && !make_room(m, u)) {
+		turn_away(fd, MG_WHY_BUSY,
+		    "the agent has as many connections as it may have",
+		    "try again, or have 'clients' raised in [limits] of "
+		    "agent.ini");
+		return false;
+	}
+	return true;
+}
+
+static void
+put_in_list(struct mon *m, struct mon_client *c)
+{
+	c->next = m->clients;
+	if (m->clients != NULL)
+		m->clients->prev = c;
+	m->clients = c;
+	m->nclients++;
+	c->user->n++;
+}
+
+/* Takes fd and pidfd in any case. */
+static void
+take_client(struct mon *m, int fd, const struct mg_peer *peer,
+    struct mon_user *u, int pidfd)
+{
+	int buffer = SOCKET_BUFFER;
+	struct mon_client *c;
+	enum mg_err r;
+
 	if ((c = calloc(1, sizeof(*c))) == NULL) {
 		close(pidfd);
 		close(fd);
 		return;
 	}
 	c->m = m;
-	c->peer = peer;
+	c->peer = *peer;
 	c->pidfd = pidfd;
+	c->user = u;
 	c->fds[0] = c->fds[1] = c->fds[2] = -1;
-	r = peer.uid == 0 ? serve_root(m, c, fd) : hand_over(m, c, fd);
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+	r = peer->uid == 0 ? serve_root(m, c, fd) : hand_over(m, c, fd);
 	if (r != MG_ERR_OK) {
 		close(pidfd);
-		turn_away(fd, MG_WHY_INTERNAL);
+		turn_away(fd, MG_WHY_INTERNAL, "", "");
 		free(c);
 		return;
 	}
 	close(fd);
-	c->next = m->clients;
-	if (m->clients != NULL)
-		m->clients->prev = c;
-	m->clients = c;
-	m->nclients++;
-	mon_timer_set(m, &c->first_frame,
-	    mg_time_boot_ms() + MON_FIRST_FRAME_MS, client_silent, c);
-	mon_job_expect(m, peer.loginuid);
+	put_in_list(m, c);
+	mon_timer_set(m, &c->patience, mg_time_boot_ms() + MON_SILENCE_MS,
+	    client_silent, c);
+	mon_job_expect(m, peer->loginuid);
+}
+
+static void
+accept_one(struct mon *m, int fd)
+{
+	struct mon_user *u;
+	struct mg_peer peer;
+	int pidfd;
+
+	if (mg_proc_peer(fd, &peer, &pidfd) != MG_ERR_OK) { /* Rule 1 */
+		close(fd);
+		return;
+	}
+	if ((u = user_of(m, &peer)) == NULL) {
+		close(pidfd);
+		turn_away(fd, MG_WHY_INTERNAL, "", "");
+		return;
+	}
+	if (has_place(m, fd, &peer, u))
+		take_client(m, fd, &peer, u, pidfd);
+	else
+		close(pidfd);
+	user_forget(m, u);
+}
+
+static void
+accept_again(void *arg)
+{
+	struct mon *m = arg;
+
+	if (m->listen_watch != NULL)
+		mg_watch_set(m->listen_watch, EPOLLIN);
 }
 
 static void
@@ -574,9 +751,18 @@ listen_ready(void *arg, uint32_t events)
 	(void)events;
 	for (i = 0; i < ACCEPTS_PER_EVENT; i++) {
 		fd = accept4(m->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-		if (fd == -1)
+		if (fd != -1) {
+			accept_one(m, fd);
+			continue;
+		}
+		if (errno != EMFILE && errno != ENFILE && errno != ENOMEM &&
+		    errno != ENOBUFS)
 			return;
-		accept_one(m, fd);
+		/* It stays readable: the loop would turn without end. */
+		mg_watch_set(m->listen_watch, 0);
+		mon_timer_set(m, &m->accept_timer,
+		    mg_time_boot_ms() + ACCEPT_AGAIN_MS, accept_again, m);
+		return;
 	}
 }
 
@@ -606,9 +792,13 @@ open_socket(struct mon *m)
 enum mg_err
 mon_clients_init(struct mon *m)
 {
+	struct rlimit files;
 	enum mg_err r;
 
 	m->spare_worker = -1;
+	m->files_max = INT_MAX;
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < INT_MAX)
+		m->files_max = (int)files.rlim_cur;
 	if ((r = open_socket(m)) != MG_ERR_OK ||
 	    (r = worker_ready(m)) != MG_ERR_OK)
 		return r;

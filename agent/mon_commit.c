@@ -13,6 +13,9 @@
  *    back with another record. It never goes on.
  * 4. When the ledger cannot be written the audit log alone can say so: it
  *    does, once for the first line that failed and once when one did not.
+ * 5. Audit records wait here for their turn: thousands of transitions that
+ *    come together (a deadline that many share, a revocation of all) fill no
+ *    writer's queue, and none is refused because the others were there.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -22,7 +25,8 @@
 #include "mon.h"
 
 #define AUDITS_PER_TXN 8
-#define ROTATE_AGAIN_MS 1000 /* when it failed, and in a flood */
+#define AUDIT_BYTES_MAX 131072 /* with the writers at once */
+#define ROTATE_AGAIN_MS 1000   /* when it failed, and in a flood */
 
 struct audit_item {
 	uint32_t uid;
@@ -39,6 +43,7 @@ struct mon_txn {
 	struct audit_item audits[AUDITS_PER_TXN];
 	size_t naudits;
 	size_t waiting; /* audit answers to come */
+	size_t bytes;	/* of its audit records */
 	bool audit_bad;
 	mon_txn_fn fn;
 	void *arg;
@@ -154,15 +159,21 @@ finish(struct mon_txn *t, enum mg_why why)
 		fn(arg, why);
 }
 
+static void send_more(struct mon *m);
+
 static void
 audit_answer(void *arg, bool ok)
 {
 	struct mon_txn *t = arg;
+	struct mon *m = t->m;
 
 	if (!ok)
 		t->audit_bad = true;
-	if (--t->waiting == 0)
-		finish(t, t->audit_bad ? MG_WHY_AUDIT_FAILED : MG_WHY_NONE);
+	if (--t->waiting > 0)
+		return;
+	m->audit_bytes -= t->bytes;
+	finish(t, t->audit_bad ? MG_WHY_AUDIT_FAILED : MG_WHY_NONE);
+	send_more(m);
 }
 
 static void
@@ -189,6 +200,44 @@ send_audits(struct mon_txn *t)
 			audit_answer(t, false);
 	}
 	audit_answer(t, true);
+}
+
+/* Rule 5 */
+static void
+send_more(struct mon *m)
+{
+	struct mon_txn *t;
+
+	if (m->audit_sending)
+		return; /* whoever is goes on */
+	m->audit_sending = true;
+	while ((t = m->audit_next) != NULL &&
+	       (m->audit_bytes == 0 ||
+		   m->audit_bytes + t->bytes <= AUDIT_BYTES_MAX)) {
+		if ((m->audit_next = t->next) == NULL)
+			m->audit_last = NULL;
+		m->audit_bytes += t->bytes;
+		send_audits(t);
+	}
+	m->audit_sending = false;
+}
+
+/* Its lines are durable; its audit records follow. */
+static void
+enqueue_audits(struct mon_txn *t)
+{
+	struct mon *m = t->m;
+	size_t i;
+
+	for (i = 0; i < t->naudits; i++)
+		t->bytes += mg_buf_len(&t->audits[i].frame);
+	t->next = NULL;
+	if (m->audit_last != NULL)
+		m->audit_last->next = t;
+	else
+		m->audit_next = t;
+	m->audit_last = t;
+	send_more(m);
 }
 
 static void
@@ -277,7 +326,7 @@ mon_commit_round(void *arg)
 				    : t->r == MG_ERR_LIMIT ? MG_WHY_LIMIT
 							   : MG_WHY_INTERNAL);
 			else
-				send_audits(t);
+				enqueue_audits(t);
 		}
 	}
 }
@@ -292,4 +341,9 @@ mon_commit_fini(struct mon *m)
 		txn_free(t);
 	}
 	m->txns_last = NULL;
+	while ((t = m->audit_next) != NULL) {
+		m->audit_next = t->next;
+		txn_free(t);
+	}
+	m->audit_last = NULL;
 }

@@ -17,6 +17,9 @@
  *    is not heard any more: there are only a hundred.
  * 6. What a link or a hub can make us do or log over and over is bounded in
  *    time; the log says how much was not written (mg_log.h).
+ * 7. What the hub is to be told waits in a queue of requests, not of bytes,
+ *    and is said as it is when its turn comes: thousands of requests at once
+ *    cost no memory, and none is lost.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +40,7 @@
 #define STATUS_MAX 20			   /* words of a link on how it is, */
 #define STATUS_WINDOW_MS 10000		   /* in so long */
 #define NUMBER_TRIES 3			   /* per approver and request */
+#define PUT_AGAIN_MS 30000		   /* what the hub did not take */
 
 struct mon_link {
 	struct mon *m;
@@ -47,6 +51,8 @@ struct mon_link {
 	unsigned verifying;
 	struct judge *waiting, *waiting_last; /* for a turn */
 	unsigned nwaiting;
+	struct mg_req *due, *due_last; /* to be told of (Rule 7) */
+	struct mg_timer put_again;
 	int64_t backoff_ms;
 	int64_t status_ms; /* since when nstatus were said */
 	unsigned nstatus;
@@ -106,7 +112,102 @@ is_wanted(struct mon *m)
 }
 
 static void send_put(struct mon_link *l, struct mg_req *req);
+static void send_state(struct mon_link *l, struct mg_req *req);
 static void take_decision(struct mon *m, struct mg_frame *f);
+
+/* ---- the queue (Rule 7) ---- */
+
+static bool
+is_due(const struct mon_req_rt *rt)
+{
+	return rt->put_due || rt->state_due;
+}
+
+static void
+due_remove(struct mon_link *l, struct mg_req *req)
+{
+	struct mon_req_rt *rt = mon_req_rt(req);
+
+	if (!is_due(rt))
+		return;
+	if (rt->due_prev != NULL)
+		mon_req_rt(rt->due_prev)->due_next = rt->due_next;
+	else
+		l->due = rt->due_next;
+	if (rt->due_next != NULL)
+		mon_req_rt(rt->due_next)->due_prev = rt->due_prev;
+	else
+		l->due_last = rt->due_prev;
+	rt->due_prev = rt->due_next = NULL;
+	rt->put_due = rt->state_due = false;
+}
+
+/* Says what the link takes now; the rest when it has taken that. */
+static void
+say_due(void *arg)
+{
+	struct mon_link *l = arg;
+	struct mg_req *req;
+	bool put, state;
+
+	while (l->up && (req = l->due) != NULL &&
+	       !mg_chan_has_output(l->proc.port.ch)) {
+		put = mon_req_rt(req)->put_due;
+		state = mon_req_rt(req)->state_due;
+		due_remove(l, req);
+		if (put && is_open(req))
+			send_put(l, req);
+		if (state || !is_open(req) || req->live.napprovals > 0)
+			send_state(l, req);
+	}
+}
+
+static void
+due_add(struct mon_link *l, struct mg_req *req, bool put)
+{
+	struct mon_req_rt *rt = mon_req_rt(req);
+
+	if (!is_due(rt)) {
+		rt->due_prev = l->due_last;
+		if (l->due_last != NULL)
+			mon_req_rt(l->due_last)->due_next = req;
+		else
+			l->due = req;
+		l->due_last = req;
+	}
+	rt->put_due = rt->put_due || put;
+	rt->state_due = rt->state_due || !put;
+}
+
+/* There is no channel any more: the next is told everything. */
+static void
+link_down(struct mon_link *l)
+{
+	l->up = false;
+	while (l->due != NULL)
+		due_remove(l, l->due);
+}
+
+void
+mon_hub_forget(struct mon *m, struct mg_req *req)
+{
+	if (m->link != NULL)
+		due_remove(m->link, req);
+}
+
+/* All that waits, or what of it is not there by what we know. */
+static void
+put_pending(struct mon_link *l, bool all)
+{
+	struct mg_req *req;
+
+	for (req = mg_state_live(l->m->state); req != NULL; req = req->next)
+		if (req->live.state == MG_REQ_PENDING && req->nneed > 0 &&
+		    (!req->mfa || req->live.mfa_done) &&
+		    (all || !mon_req_rt(req)->at_hub))
+			due_add(l, req, true);
+	say_due(l);
+}
 
 /* The channel is new: the hub may know nothing, so say all. */
 static void
@@ -114,16 +215,55 @@ resubmit(struct mon_link *l)
 {
 	struct mg_req *req;
 
-	for (req = mg_state_live(l->m->state); req != NULL; req = req->next)
-		if (req->live.state == MG_REQ_PENDING && req->nneed > 0 &&
-		    (!req->mfa || req->live.mfa_done))
-			send_put(l, req);
 	if ((req = mg_state_unreviewed(l->m->state)) != NULL)
-		send_put(l, req);
+		due_add(l, req, true);
 	/* Ends that it may have missed. */
 	for (req = mg_state_ended(l->m->state); req != NULL; req = req->next)
-		if (req->nneed > 0 && mon_req_rt(req)->at_hub)
-			mon_hub_state(l->m, req);
+		if (req->nneed > 0 && req->runtime != NULL &&
+		    mon_req_rt(req)->at_hub)
+			due_add(l, req, false);
+	put_pending(l, true);
+}
+
+static void
+put_again(void *arg)
+{
+	struct mon_link *l = arg;
+
+	if (l->up)
+		put_pending(l, false);
+}
+
+/* What it has is durable there; what it has not is put again. */
+static void
+take_put_ans(struct mon_link *l, struct mg_frame *f)
+{
+	struct mg_hub_put_ans a;
+	struct mon_req_rt *rt;
+	struct mg_req *req;
+	char note[400];
+
+	if (mg_frame_decode(f, &a, sizeof(a)) != MG_ERR_OK ||
+	    (req = mg_state_find(l->m->state, a.uuid)) == NULL || !is_open(req))
+		return;
+	rt = mon_req_rt(req);
+	if (a.ok) {
+		rt->hub_refused = false;
+		return;
+	}
+	rt->at_hub = false;
+	if (l->put_again.slot == 0)
+		mon_timer_set(l->m, &l->put_again,
+		    mg_time_boot_ms() + PUT_AGAIN_MS, put_again, l);
+	if (rt->hub_refused)
+		return;
+	rt->hub_refused = true;
+	mg_log(MG_EVT_LINK, "req=%s why='the hub does not take it: %s'",
+	    req->code, a.text);
+	snprintf(note, sizeof(note),
+	    "the hub does not take it now: %s; it is asked again", a.text);
+	if (rt->job != NULL && rt->job->waiting)
+		mon_job_tell_pending(rt->job, note);
 }
 
 static void link_ended(void *arg, int status);
@@ -161,6 +301,7 @@ take_status(struct mon_link *l, struct mg_frame *f)
 	mg_log(MG_EVT_LINK, "up=%d text='%s'", s.up, s.text);
 	if (flaps(l))
 		return;
+	link_down(l);
 	l->up = s.up;
 	l->backoff_ms = 200;
 	if (s.up) {
@@ -189,7 +330,8 @@ link_frame(void *arg, struct mg_frame *f)
 		take_decision(l->m, f);
 		return;
 	case MG_MSG_HUB_PUT_ANS:
-		return; /* durable there; we keep it until it is decided */
+		take_put_ans(l, f);
+		return;
 	default:
 		return;
 	}
@@ -209,7 +351,7 @@ link_ended(void *arg, int status)
 	struct mon_link *l = arg;
 
 	(void)status;
-	l->up = false;
+	link_down(l);
 	mon_tree_link_down(l->m);
 	snprintf(l->text, sizeof(l->text), "not connected: link ended");
 	if (!is_wanted(l->m)) {
@@ -240,6 +382,7 @@ link_start(struct mon_link *l)
 	conf.pins_n = m->conf.npins;
 	l->proc.on_frame = link_frame;
 	l->proc.on_end = link_ended;
+	l->proc.on_drain = say_due;
 	l->proc.arg = l;
 	snprintf(l->text, sizeof(l->text), "connecting");
 	if (mon_proc_start(&l->proc, m, "mg-link", NULL, NULL, MG_ROLE_LINK,
@@ -259,7 +402,7 @@ link_idle(void *arg)
 	if (is_wanted(l->m))
 		return;
 	mon_proc_stop(&l->proc);
-	l->up = false;
+	link_down(l);
 	snprintf(l->text, sizeof(l->text), "idle");
 }
 
@@ -269,7 +412,7 @@ mon_hub_reconf(struct mon *m)
 	if (m->link == NULL)
 		return;
 	mon_proc_stop(&m->link->proc);
-	m->link->up = false;
+	link_down(m->link);
 	link_start(m->link);
 }
 
@@ -315,8 +458,6 @@ send_put(struct mon_link *l, struct mg_req *req)
 	struct mon_need *s;
 	struct mg_buf b;
 
-	if (!l->up)
-		return; /* resubmit() */
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return;
 	mg_buf_init(&b, MG_TEXT_MAX);
@@ -335,8 +476,6 @@ send_put(struct mon_link *l, struct mg_req *req)
 		mon_req_rt(req)->at_hub = true;
 	mg_buf_fini(&b);
 	free(s);
-	if (req->live.napprovals > 0)
-		mon_hub_state(l->m, req);
 }
 
 void
@@ -347,29 +486,25 @@ mon_hub_put(struct mon *m, struct mg_req *req)
 	if (m->conf.hub_address[0] == '\0')
 		return;
 	mg_timer_clear(m->loop, &l->idle);
-	if (l->up)
-		send_put(l, req);
-	else
-		link_start(l);
+	if (!l->up) {
+		link_start(l); /* resubmit() */
+		return;
+	}
+	due_add(l, req, true);
+	say_due(l);
 }
 
-void
-mon_hub_state(struct mon *m, struct mg_req *req)
+static void
+send_state(struct mon_link *l, struct mg_req *req)
 {
-	struct mon_link *l = m->link;
 	struct mg_hub_state msg = {.uuid = req->uuid,
 	    .state = mg_req_state_word(req->live.state),
 	    .ended = !is_open(req)};
 	struct mon_need *s;
 
-	if (l == NULL || !mon_req_rt(req)->at_hub)
+	if (!mon_req_rt(req)->at_hub || (s = calloc(1, sizeof(*s))) == NULL)
 		return;
-	if (msg.ended)
-		mon_timer_set(m, &l->idle, mg_time_boot_ms() + MON_LINK_IDLE_MS,
-		    link_idle, l);
-	if (!l->up || (s = calloc(1, sizeof(*s))) == NULL)
-		return;
-	mon_req_need(m, req, s);
+	mon_req_need(l->m, req, s);
 	memcpy(msg.agreed, s->agreed, sizeof(s->agreed));
 	msg.agreed_n = s->nagreed;
 	msg.left_ms = (uint64_t)left_ms(req);
@@ -378,6 +513,22 @@ mon_hub_state(struct mon *m, struct mg_req *req)
 	    msg.ended)
 		mon_req_rt(req)->at_hub = false;
 	free(s);
+}
+
+void
+mon_hub_state(struct mon *m, struct mg_req *req)
+{
+	struct mon_link *l = m->link;
+
+	if (l == NULL || !mon_req_rt(req)->at_hub)
+		return;
+	if (!is_open(req))
+		mon_timer_set(m, &l->idle, mg_time_boot_ms() + MON_LINK_IDLE_MS,
+		    link_idle, l);
+	if (!l->up)
+		return;
+	due_add(l, req, false);
+	say_due(l);
 }
 
 /* ---- judging a decision ---- */
@@ -671,6 +822,9 @@ tries_of(struct mg_req *req, const char *approver)
 	struct mon_req_rt *rt = mon_req_rt(req);
 	size_t i;
 
+	if (rt->tries == NULL &&
+	    (rt->tries = calloc(MON_TRIERS_MAX, sizeof(*rt->tries))) == NULL)
+		mg_fatal("out of memory");
 	for (i = 0; i < MON_TRIERS_MAX; i++) {
 		struct mon_try *t = &rt->tries[i];
 
@@ -921,6 +1075,8 @@ mon_hub_fini(struct mon *m)
 	}
 	mg_timer_clear(m->loop, &m->link->idle);
 	mg_timer_clear(m->loop, &m->link->restart);
+	mg_timer_clear(m->loop, &m->link->put_again);
+	link_down(m->link);
 	mon_proc_stop(&m->link->proc);
 	free(m->link);
 	m->link = NULL;

@@ -160,10 +160,8 @@ mon_job_expect(struct mon *m, uint32_t uid)
 
 	if (uid == MG_PROC_UNSET)
 		return;
-	for (req = mg_state_live(m->state);
-	     req != NULL && n <= MG_APPROVALS_MAX + 2; req = req->next) {
-		if (req->uid != uid || req->live.state != MG_REQ_GRANTED)
-			continue;
+	for (req = mg_state_own_granted(m->state, uid);
+	     req != NULL && n <= MG_APPROVALS_MAX + 2; req = req->own.next) {
 		mon_req_fetch_names(m, req, names + n, &more);
 		n += more;
 	}
@@ -207,12 +205,10 @@ same_args(const struct mon_job *job, const struct mg_req *req)
 }
 
 static struct mg_req *
-find_own(struct mon_job *job)
+find_in(const struct mon_job *job, struct mg_req *req)
 {
-	struct mg_req *req;
-
-	for (req = mg_state_live(job->m->state); req != NULL; req = req->next) {
-		if (req->uid != job->uid || mon_req_is_overdue(req) ||
+	for (; req != NULL; req = req->own.next) {
+		if (mon_req_is_overdue(req) ||
 		    strcmp(req->operation, job->operation) != 0 ||
 		    strcmp(req->model, job->model) != 0 ||
 		    strcmp(req->version, job->version) != 0 ||
@@ -221,9 +217,23 @@ find_own(struct mon_job *job)
 		if (req->live.state == MG_REQ_GRANTED && req->uses != 0 &&
 		    req->live.used >= req->uses)
 			continue;
-		return req;
+		break;
 	}
-	return NULL;
+	return req;
+}
+
+/* The newest that fits. */
+static struct mg_req *
+find_own(const struct mon_job *job)
+{
+	struct mg_state *st = job->m->state;
+	struct mg_req *a, *b;
+
+	a = find_in(job, mg_state_own_granted(st, job->uid));
+	b = find_in(job, mg_state_own_pending(st, job->uid));
+	if (a == NULL || b == NULL)
+		return a != NULL ? a : b;
+	return a->order > b->order ? a : b;
 }
 
 /* ---- the policy ---- */
@@ -347,16 +357,19 @@ check_limits(struct mon_job *job)
 
 	if (mg_state_live_count(m->state) >= m->conf.pending_max) {
 		job_refuse(job, MG_WHY_LIMIT, "",
-		    "this host has as many open requests as it may have", "");
+		    "this host has as many open requests as it may have",
+		    "try again when some have ended, or have 'pending' raised "
+		    "in [limits] of agent.ini");
 		return false;
 	}
-	if (mg_state_live_count_of(m->state, job->user) >=
+	if (mg_state_live_count_of(m->state, job->uid) >=
 	    m->conf.pending_per_user) {
 		snprintf(text, sizeof(text),
 		    "you have %u open requests and grants",
 		    m->conf.pending_per_user);
 		job_refuse(job, MG_WHY_LIMIT, "", text,
-		    "cancel some: modelgate requests, modelgate cancel ID");
+		    "cancel some: modelgate requests, modelgate cancel ID; or "
+		    "have 'pending-per-user' raised in [limits] of agent.ini");
 		return false;
 	}
 	return true;

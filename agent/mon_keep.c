@@ -91,9 +91,9 @@ find_run(struct mon *m, const struct mg_peer *peer)
 
 	if (peer->uid != 0 || peer->session == MG_PROC_UNSET)
 		return NULL;
-	for (req = mg_state_live(m->state); req != NULL; req = req->next) {
-		if (req->live.state != MG_REQ_GRANTED ||
-		    strcmp(req->operation, "discard") != 0)
+	for (req = mg_state_granted(m->state); req != NULL;
+	     req = req->granted.next) {
+		if (strcmp(req->operation, "discard") != 0)
 			continue;
 		for (i = 0; i < MG_RUNS_MAX; i++)
 			if (req->live.runs[i].run != 0 &&

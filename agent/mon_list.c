@@ -16,6 +16,8 @@
 
 #define SEGMENTS_MAX 16 /* descriptors of one query_next_ans */
 #define QUERY_DEADLINE_MS 600000
+#define ROWS_EACH 32  /* of a list, then others have their turn */
+#define ENDS_EACH 128 /* requests that are ended, the same */
 
 /* A question that needs to know who asks. */
 struct ask {
@@ -39,6 +41,8 @@ struct ask {
 	uint64_t waits; /* the reader has so many lines and wants more */
 	uint32_t waits_id;
 	bool is_waiting;
+	uint64_t below;		 /* of a list: rows filed before are to come */
+	size_t sent;		 /* models */
 	struct ask *prev, *next; /* of those with a reader */
 };
 
@@ -61,6 +65,8 @@ ask_free(struct ask *a)
 	mon_proc_stop(&a->query);
 	if (a->out != -1)
 		close(a->out);
+	if (client_of(a) != NULL)
+		client_of(a)->on_more = NULL;
 	mon_job_free(a->job);
 	free(a);
 }
@@ -278,6 +284,86 @@ send_row(struct ask *a, const struct mg_req *req)
 
 /* ---- list ---- */
 
+/* Where a list is. What is in it may change between two turns, so its place
+ * is found anew by what was sent last. */
+struct walk {
+	struct mg_req *all, *pending, *granted; /* next of each; own ones */
+};
+
+static void
+walk_begin(struct walk *w, const struct ask *a)
+{
+	const struct mg_state *st = a->m->state;
+	bool all = a->list.everyone, known = a->uid != MG_PROC_UNSET;
+
+	w->all = all ? mg_state_live(st) : NULL;
+	w->pending = !all && known ? mg_state_own_pending(st, a->uid) : NULL;
+	w->granted = !all && known ? mg_state_own_granted(st, a->uid) : NULL;
+	while (w->all != NULL && w->all->order >= a->below)
+		w->all = w->all->next;
+	while (w->pending != NULL && w->pending->order >= a->below)
+		w->pending = w->pending->own.next;
+	while (w->granted != NULL && w->granted->order >= a->below)
+		w->granted = w->granted->own.next;
+}
+
+/* The newest that is left, and goes on. */
+static struct mg_req *
+walk_next(struct walk *w)
+{
+	struct mg_req *req = w->all;
+
+	if (req != NULL) {
+		w->all = req->next;
+	} else if (w->pending != NULL &&
+		   (w->granted == NULL ||
+		       w->pending->order > w->granted->order)) {
+		req = w->pending;
+		w->pending = req->own.next;
+	} else if ((req = w->granted) != NULL) {
+		w->granted = req->own.next;
+	}
+	return req;
+}
+
+static bool
+is_listed(const struct ask *a, const struct mg_req *req)
+{
+	if (a->list.what == MG_LIST_REQUESTS)
+		return req->live.state == MG_REQ_PENDING;
+	return a->list.what != MG_LIST_GRANTS ||
+	       req->live.state == MG_REQ_GRANTED;
+}
+
+/* Some rows; the next when those are taken and others had their turn. */
+static void
+list_more(void *arg)
+{
+	struct ask *a = arg;
+	struct mg_req *req;
+	struct walk w;
+	unsigned n;
+
+	if (client_of(a) == NULL) {
+		ask_free(a);
+		return;
+	}
+	walk_begin(&w, a);
+	for (n = 0; n < ROWS_EACH; n++) {
+		if (!mon_client_has_room(client_of(a)))
+			return;
+		while ((req = walk_next(&w)) != NULL && !is_listed(a, req))
+			continue;
+		if (req == NULL) {
+			finish(a, a->m->policy_edit);
+			return;
+		}
+		a->below = req->order;
+		send_row(a, req);
+	}
+	mon_timer_set(a->m, &a->timer, 0, list_more, a);
+}
+
 static void
 list_one(struct ask *a, bool everyone)
 {
@@ -296,29 +382,63 @@ list_one(struct ask *a, bool everyone)
 /* ---- models ---- */
 
 static void
-send_models(struct ask *a, bool all)
+send_model(struct ask *a, const struct mg_model *p, bool all)
 {
-	const struct mg_model *p;
 	struct mg_buf b;
 	struct mg_json j;
 
-	p = mg_models_first(mg_state_models(a->m->state));
-	for (; p != NULL; p = p->next) {
-		if (p->live.version[0] == '\0' && p->back[0].version[0] == '\0')
-			continue;
-		mg_buf_init(&b, 16384);
-		mg_json_begin(&j, &b);
-		mon_model_put(a->m, &j, p, all);
-		send_item(a, &b, &j);
-		mg_buf_fini(&b);
+	if (p->live.version[0] == '\0' && p->back[0].version[0] == '\0')
+		return;
+	mg_buf_init(&b, 16384);
+	mg_json_begin(&j, &b);
+	mon_model_put(a->m, &j, p, all);
+	send_item(a, &b, &j);
+	mg_buf_fini(&b);
+}
+
+/* As list_more(). New models come last. */
+static void
+models_more(void *arg)
+{
+	bool all;
+	const struct mg_model *p;
+	struct ask *a = arg;
+	size_t i;
+
+	if (client_of(a) == NULL) {
+		ask_free(a);
+		return;
 	}
-	finish(a, "");
+	all = a->list.what == MG_LIST_CHECK || may(a, "log");
+	p = mg_models_first(mg_state_models(a->m->state));
+	for (i = 0; p != NULL && i < a->sent; i++)
+		p = p->next;
+	for (i = 0; p != NULL && i < ROWS_EACH; i++, p = p->next) {
+		if (!mon_client_has_room(client_of(a)))
+			return;
+		a->sent++;
+		send_model(a, p, all);
+	}
+	if (p == NULL)
+		finish(a, "");
+	else
+		mon_timer_set(a->m, &a->timer, 0, models_more, a);
+}
+
+static void
+send_models(struct ask *a)
+{
+	if (client_of(a) != NULL) {
+		client_of(a)->on_more = models_more;
+		client_of(a)->more_arg = a;
+	}
+	models_more(a);
 }
 
 static void
 models_checked(void *arg)
 {
-	send_models(arg, true);
+	send_models(arg);
 }
 
 static void
@@ -327,7 +447,7 @@ list_models(struct ask *a)
 	bool all = may(a, "log");
 
 	if (a->list.what == MG_LIST_MODELS)
-		send_models(a, all);
+		send_models(a);
 	else if (all)
 		mon_models_check(a->m, models_checked, a);
 	else
@@ -340,15 +460,14 @@ list_models(struct ask *a)
 static void
 list(struct ask *a)
 {
-	bool everyone, all = a->list.everyone;
-	const struct mg_req *req;
+	bool everyone;
 
 	if (a->list.what == MG_LIST_MODELS || a->list.what == MG_LIST_CHECK) {
 		list_models(a);
 		return;
 	}
 	everyone = may(a, "log");
-	if (all && !everyone) {
+	if (a->list.everyone && !everyone) {
 		fail(a, MG_WHY_NOT_PERMITTED,
 		    "only root or who holds the right 'log' may see "
 		    "everybody's",
@@ -359,17 +478,10 @@ list(struct ask *a)
 		list_one(a, everyone);
 		return;
 	}
-	for (req = mg_state_live(a->m->state); req != NULL; req = req->next) {
-		if (!is_own(a, req) && !all)
-			continue;
-		if ((a->list.what == MG_LIST_REQUESTS &&
-			req->live.state != MG_REQ_PENDING) ||
-		    (a->list.what == MG_LIST_GRANTS &&
-			req->live.state != MG_REQ_GRANTED))
-			continue;
-		send_row(a, req);
-	}
-	finish(a, a->m->policy_edit);
+	a->below = UINT64_MAX;
+	client_of(a)->on_more = list_more;
+	client_of(a)->more_arg = a;
+	list_more(a);
 }
 
 void
@@ -453,6 +565,35 @@ revoke_one(struct ask *a, struct mg_req *req, const char *text)
 	    MG_WHY_REVOKED, text);
 }
 
+static bool
+is_to_end(const struct ask *a, const struct mg_req *req)
+{
+	return a->end.all ||
+	       (a->user[0] != '\0' && strcmp(req->user, a->user) == 0);
+}
+
+/* Some that wait still; others have their turn before the next. */
+static void
+revoke_more(void *arg)
+{
+	struct mg_req *req, *next;
+	struct ask *a = arg;
+	unsigned n = 0;
+
+	for (req = mg_state_live(a->m->state); req != NULL; req = next) {
+		next = req->next; /* an ended one is in another list */
+		if (req->order >= a->below || !is_to_end(a, req))
+			continue;
+		if (n++ == ENDS_EACH) {
+			mon_timer_set(a->m, &a->timer, 0, revoke_more, a);
+			return;
+		}
+		a->below = req->order;
+		revoke_one(a, req, NULL);
+	}
+	end_recorded(a, MG_WHY_NONE);
+}
+
 static void
 revoke_many(struct ask *a)
 {
@@ -466,13 +607,14 @@ revoke_many(struct ask *a)
 		return;
 	}
 	a->ending = 1; /* so that none of them is the last one yet */
-	for (req = mg_state_live(a->m->state); req != NULL; req = next) {
-		next = req->next; /* an ended one is in another list */
-		if (a->end.all ||
-		    (a->user[0] != '\0' && strcmp(req->user, a->user) == 0))
+	a->below = UINT64_MAX;
+	/* What is granted may be running. */
+	for (req = mg_state_granted(a->m->state); req != NULL; req = next) {
+		next = req->granted.next; /* an ended one is in no such list */
+		if (is_to_end(a, req))
 			revoke_one(a, req, NULL);
 	}
-	end_recorded(a, MG_WHY_NONE);
+	revoke_more(a);
 }
 
 static void

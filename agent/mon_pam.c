@@ -216,9 +216,9 @@ find_grant(struct pam *p)
 	int64_t now = mg_time_boot_ms();
 	struct mg_req *req;
 
-	for (req = mg_state_live(p->m->state); req != NULL; req = req->next)
-		if (req->live.state == MG_REQ_GRANTED && req->uid == p->uid &&
-		    req->live.ends_bt > now &&
+	for (req = mg_state_own_granted(p->m->state, p->uid); req != NULL;
+	     req = req->own.next)
+		if (req->live.ends_bt > now &&
 		    (req->uses == 0 || req->live.used < req->uses) &&
 		    strcmp(req->operation, p->operation) == 0)
 			return req;
@@ -416,13 +416,11 @@ summary(struct pam *p, char *out, size_t size)
 	int64_t first = 0;
 	char left[MG_DURATION_STR] = "";
 
-	for (req = mg_state_live(p->m->state); req != NULL; req = req->next) {
-		if (req->uid != p->uid)
-			continue;
-		if (req->live.state == MG_REQ_PENDING) {
-			waiting++;
-			continue;
-		}
+	for (req = mg_state_own_pending(p->m->state, p->uid); req != NULL;
+	     req = req->own.next)
+		waiting++;
+	for (req = mg_state_own_granted(p->m->state, p->uid); req != NULL;
+	     req = req->own.next) {
 		grants++;
 		if (first == 0 || req->live.ends_bt < first)
 			first = req->live.ends_bt;
@@ -514,10 +512,9 @@ end_grants(struct mon *m, uint32_t ses)
 {
 	struct mg_req *req, *next;
 
-	for (req = mg_state_live(m->state); req != NULL; req = next) {
-		next = req->next; /* an ended one is in another list */
-		if (req->ses == ses && req->live.state == MG_REQ_GRANTED &&
-		    strcmp(req->operation, "login") != 0 &&
+	for (req = mg_state_granted(m->state); req != NULL; req = next) {
+		next = req->granted.next; /* an ended one is in no such list */
+		if (req->ses == ses && strcmp(req->operation, "login") != 0 &&
 		    !mg_policy_is_service(m->policy, req->user))
 			mon_req_end(
 			    m, req, MG_REQ_REVOKED, MG_WHY_LOGOUT, req->user);

@@ -17,6 +17,7 @@
 #define GROUPS_MAX 512
 #define GROUPS_REFRESH_MS 60000
 #define FRESH_MS 50
+#define TURNS 64 /* callbacks in a row */
 
 /* A question that mg-ident has not answered yet; several may wait for it. */
 struct mon_question {
@@ -157,26 +158,42 @@ mon_people(struct mon *m)
 
 /* ---- answers ---- */
 
+/* Its people are known, as far as they are: it has a turn. */
 static void
-unlink_fetch(struct mon_fetch *f)
+fetch_ready(struct mon *m, struct mon_fetch *f)
 {
-	struct mon_fetch **p = &f->m->fetches;
+	f->next = NULL;
+	if (m->ready_last != NULL)
+		m->ready_last->next = f;
+	else
+		m->ready = f;
+	m->ready_last = f;
+}
 
-	while (*p != NULL && *p != f)
-		p = &(*p)->next;
-	if (*p != NULL)
-		*p = f->next;
+static void serve_ready(void *arg);
+
+/* Serves those who wait for a turn; when there are many, others get theirs
+ * in between. */
+static void
+serve(struct mon *m)
+{
+	struct mon_fetch *f;
+	unsigned n;
+
+	for (n = 0; n < TURNS && (f = m->ready) != NULL; n++) {
+		if ((m->ready = f->next) == NULL)
+			m->ready_last = NULL;
+		f->fn(f->arg);
+		free(f);
+	}
+	if (m->ready != NULL)
+		mon_timer_set(m, &m->ready_timer, 0, serve_ready, m);
 }
 
 static void
-fetch_done(struct mon_fetch *f)
+serve_ready(void *arg)
 {
-	void (*fn)(void *arg) = f->fn;
-	void *arg = f->arg;
-
-	unlink_fetch(f);
-	free(f);
-	fn(arg);
+	serve(arg);
 }
 
 static char **
@@ -289,23 +306,23 @@ static void
 take_person(struct mon *m, struct mg_frame *frame)
 {
 	static struct mg_ident_ans a; /* large */
-	struct mon_fetch *f, *next;
+	struct mon_fetch **p = &m->fetches, *f;
 
 	if (frame->id == 0 ||
 	    mg_frame_decode(frame, &a, sizeof(a)) != MG_ERR_OK)
 		return;
 	keep_person(m, &a);
 	forget_question(m, frame->id);
-	for (f = m->fetches; f != NULL; f = next) {
-		next = f->next;
-		if (f->waiting == 0)
-			continue; /* late() sees to it */
+	while ((f = *p) != NULL) {
 		answered(f, frame->id);
-		if (f->waiting > 0)
+		if (f->waiting > 0) {
+			p = &f->next;
 			continue;
-		fetch_done(f);
-		next = m->fetches; /* the list may be another by now */
+		}
+		*p = f->next;
+		fetch_ready(m, f);
 	}
+	serve(m);
 }
 
 static void
@@ -360,8 +377,11 @@ give_up_all(struct mon *m)
 		person_clear(p);
 	while (m->questions != NULL)
 		forget_question(m, m->questions->id);
-	while ((f = m->fetches) != NULL)
-		fetch_done(f);
+	while ((f = m->fetches) != NULL) {
+		m->fetches = f->next;
+		fetch_ready(m, f);
+	}
+	serve(m);
 }
 
 static void
@@ -376,15 +396,8 @@ late(void *arg)
 {
 	struct mon *m = arg;
 	int64_t now = mg_time_boot_ms();
-	struct mon_fetch *f, *next;
+	struct mon_fetch *f;
 
-	for (f = m->fetches; f != NULL; f = next) {
-		next = f->next;
-		if (f->waiting > 0)
-			continue;
-		fetch_done(f);
-		next = m->fetches; /* the list may be another by now */
-	}
 	for (f = m->fetches; f != NULL; f = f->next) {
 		if (f->deadline > now)
 			continue;
@@ -479,8 +492,6 @@ mon_people_fetch(struct mon *m, const char *const *names, size_t n,
 	f->fn = fn;
 	f->arg = arg;
 	f->deadline = mg_time_boot_ms() + MON_PEOPLE_DEADLINE_MS;
-	f->next = m->fetches;
-	m->fetches = f;
 	if (uid != MG_PROC_UNSET && !ask(f, "", uid))
 		r = MG_ERR_SYS;
 	for (i = 0; i < n && r == MG_ERR_OK; i++) {
@@ -491,18 +502,20 @@ mon_people_fetch(struct mon *m, const char *const *names, size_t n,
 			r = MG_ERR_SYS;
 	}
 	if (r != MG_ERR_OK) {
-		unlink_fetch(f);
 		free(f);
 		return r;
 	}
 	if (f->waiting == 0) {
 		/* All is known; the callback comes later all the same. */
-		f->deadline = 0;
-		mon_timer_set(m, &m->people_timer, 0, late, m);
+		fetch_ready(m, f);
+		mon_timer_set(m, &m->ready_timer, 0, serve_ready, m);
 		return MG_ERR_OK;
 	}
-	mon_timer_set(m, &m->people_timer,
-	    mg_time_boot_ms() + MON_PEOPLE_DEADLINE_MS / 4, late, m);
+	f->next = m->fetches;
+	m->fetches = f;
+	if (m->people_timer.slot == 0)
+		mon_timer_set(m, &m->people_timer,
+		    mg_time_boot_ms() + MON_PEOPLE_DEADLINE_MS / 4, late, m);
 	return MG_ERR_OK;
 }
 
@@ -554,6 +567,10 @@ mon_people_fini(struct mon *m)
 	mon_proc_stop(&m->ident);
 	while ((f = m->fetches) != NULL) {
 		m->fetches = f->next;
+		free(f);
+	}
+	while ((f = m->ready) != NULL) {
+		m->ready = f->next;
 		free(f);
 	}
 	while (m->questions != NULL)

@@ -36,6 +36,24 @@ want(struct mon_port *p)
 	    p->watch, EPOLLIN | (mg_chan_has_output(p->ch) ? EPOLLOUT : 0));
 }
 
+/* Sends what waits. False: the port is closed, or gone. */
+static bool
+send_more(struct mon_port *p, bool *gonep)
+{
+	if (mg_chan_flush(p->ch) != MG_ERR_OK) {
+		close_port(p, "cannot send");
+		return false;
+	}
+	if (p->on_drain == NULL || mg_chan_has_output(p->ch))
+		return true;
+	p->gone = gonep;
+	p->on_drain(p->arg);
+	if (*gonep)
+		return false;
+	p->gone = NULL;
+	return true;
+}
+
 static void
 port_ready(void *arg, uint32_t events)
 {
@@ -47,10 +65,8 @@ port_ready(void *arg, uint32_t events)
 	int i;
 
 	memset(&f, 0, sizeof(f));
-	if ((events & EPOLLOUT) != 0 && mg_chan_flush(p->ch) != MG_ERR_OK) {
-		close_port(p, "cannot send");
+	if ((events & EPOLLOUT) != 0 && !send_more(p, &gone))
 		return;
-	}
 	for (i = 0; i < FRAMES_PER_EVENT; i++) {
 		if ((r = mg_chan_recv(p->ch, &f, &why)) != MG_ERR_OK)
 			break;
@@ -213,6 +229,14 @@ child_frame(void *arg, struct mg_frame *f)
 }
 
 static void
+child_drained(void *arg)
+{
+	struct mon_proc *p = arg;
+
+	p->on_drain(p->arg);
+}
+
+static void
 child_lingers(void *arg)
 {
 	struct mon_proc *p = arg;
@@ -283,6 +307,7 @@ mon_proc_start(struct mon_proc *p, struct mon *m, const char *name,
 	}
 	p->port.on_frame = child_frame;
 	p->port.on_close = child_closed;
+	p->port.on_drain = p->on_drain == NULL ? NULL : child_drained;
 	p->port.arg = p;
 	r = mon_port_init(&p->port, m, pair[0], MG_ROLE_MONITOR, role);
 	if (r == MG_ERR_OK) {

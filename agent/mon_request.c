@@ -19,6 +19,7 @@
 #include "mon_job.h"
 
 #define RETRY_END_MS 1000
+#define RECONSIDER_EACH 64 /* requests at a time */
 
 /* ---- small things ---- */
 
@@ -476,17 +477,27 @@ reconsidered(void *arg)
 	free(h);
 }
 
-void
-mon_req_reconsider(struct mon *m)
+/* Some of those that wait, the newest first; clients have their turn before
+ * the next. */
+static void
+reconsider_some(void *arg)
 {
 	const char *names[MG_APPROVALS_MAX + 2];
+	struct mon *m = arg;
 	struct mg_req *req;
 	struct handle *h;
-	size_t n;
+	size_t n, done = 0;
 
 	for (req = mg_state_live(m->state); req != NULL; req = req->next) {
-		if (req->live.state != MG_REQ_PENDING)
+		if (req->order >= m->reconsider_below ||
+		    req->live.state != MG_REQ_PENDING)
 			continue;
+		if (done++ == RECONSIDER_EACH) {
+			mon_timer_set(
+			    m, &m->reconsider_timer, 0, reconsider_some, m);
+			return;
+		}
+		m->reconsider_below = req->order;
 		mon_req_fetch_names(m, req, names, &n);
 		h = handle_new(m, req);
 		/* It stays as it was; its next step decides anew anyhow. */
@@ -494,6 +505,13 @@ mon_req_reconsider(struct mon *m)
 			h) != MG_ERR_OK)
 			free(h);
 	}
+}
+
+void
+mon_req_reconsider(struct mon *m)
+{
+	m->reconsider_below = UINT64_MAX;
+	reconsider_some(m);
 }
 
 void
@@ -520,6 +538,8 @@ mon_req_released(void *arg, struct mg_req *req)
 	if (rt->job != NULL)
 		rt->job->req = NULL;
 	mon_run_req_gone(rt);
+	mon_hub_forget(m, req);
+	free(rt->tries);
 	free(rt);
 	req->runtime = NULL;
 }

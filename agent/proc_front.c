@@ -15,6 +15,8 @@
  *    no byte of a client goes on as it came.
  * 3. Workers are one user: what one could do to another (signals, limits,
  *    tracing) the filter forbids.
+ * 4. Nothing is read for one side that the other does not take: who asks and
+ *    never reads costs a message, not what all the answers weigh.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -81,21 +83,25 @@ pass(struct mg_chan *to, struct mg_frame *f, const char **whyp)
 	return ok;
 }
 
-/* Passes all that came. False when the connection is over. */
+/*
+ * Passes what came, as long as it is taken (Rule 4). False when the
+ * connection is over.
+ */
 static bool
 pump(struct mg_chan *from, struct mg_chan *to, const char **whyp)
 {
 	struct mg_frame f;
-	enum mg_err r;
+	enum mg_err r = MG_ERR_AGAIN;
 
 	memset(&f, 0, sizeof(f));
-	while ((r = mg_chan_recv(from, &f, whyp)) == MG_ERR_OK) {
+	while (!mg_chan_has_output(to) &&
+	       (r = mg_chan_recv(from, &f, whyp)) == MG_ERR_OK) {
 		if (!pass(to, &f, whyp))
 			return false;
 	}
 	if (r == MG_ERR_TRUNC)
 		*whyp = "the connection ended inside a message";
-	return r == MG_ERR_AGAIN;
+	return r == MG_ERR_AGAIN || r == MG_ERR_OK;
 }
 
 /*
@@ -136,29 +142,41 @@ say_why(struct mg_chan *client, struct mg_chan *monitor, const char *why)
 	}
 }
 
+/* What is read from ch goes to other. */
 static void
-want(struct pollfd *p, const struct mg_chan *ch)
+want(struct pollfd *p, const struct mg_chan *ch, const struct mg_chan *other)
 {
 	p->fd = ch == NULL ? -1 : mg_chan_fd(ch);
-	p->events = POLLIN;
+	p->events = 0;
+	p->revents = 0;
+	if (other == NULL || !mg_chan_has_output(other)) /* Rule 4 */
+		p->events |= POLLIN;
 	if (ch != NULL && mg_chan_has_output(ch))
 		p->events |= POLLOUT;
 }
 
-/* Waits until there is something to do. False when the parent is gone: no
- * client is left to a worker that nobody minds. */
+/* It hung up, and not all that it said can be passed on any more. */
+static bool
+is_over(const struct pollfd *p)
+{
+	return (p->events & POLLIN) == 0 &&
+	       (p->revents & (POLLHUP | POLLERR)) != 0;
+}
+
+/* Waits until there is something to do. False when a side or the parent is
+ * gone: no client is left to a worker that nobody minds. */
 static bool
 wait_for(const struct mg_chan *monitor, const struct mg_chan *client)
 {
 	struct pollfd p[3];
 
-	want(&p[0], monitor);
-	want(&p[1], client);
+	want(&p[0], monitor, client);
+	want(&p[1], client, monitor);
 	p[2].fd = life[0];
 	p[2].events = POLLIN;
 	if (poll(p, 3, -1) == -1)
 		return errno == EINTR;
-	return p[2].revents == 0;
+	return p[2].revents == 0 && !is_over(&p[0]) && !is_over(&p[1]);
 }
 
 /* The client that the monitor sends to this worker; it may be long until

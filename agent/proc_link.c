@@ -725,8 +725,11 @@ static void
 run(struct link *l)
 {
 	struct pollfd p[2];
+	bool was_busy;
+	int ms;
 
 	do {
+		was_busy = is_busy(l);
 		advance(l);
 		/* What was received may have to be answered. */
 		p[0].fd = mg_chan_fd(l->mon);
@@ -737,7 +740,9 @@ run(struct link *l)
 		p[1].events = socket_events(l);
 		if (l->stage == STAGE_UP && mg_chan_has_output(l->mon))
 			p[1].events &= (short)~POLLIN;
-		if (poll(p, 2, wait_ms(l)) == -1 && errno != EINTR)
+		/* Frames that were not taken then may have been read. */
+		ms = was_busy && !is_busy(l) ? 0 : wait_ms(l);
+		if (poll(p, 2, ms) == -1 && errno != EINTR)
 			mg_fatal("poll: %s", strerror(errno));
 	} while (read_monitor(l));
 }

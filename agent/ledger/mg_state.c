@@ -12,6 +12,7 @@
  * 3. Until mg_state_commit() every change can be undone: a record that did
  *    not become durable never happened.
  */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,9 @@
 #include "mg_state.h"
 
 #define BUCKETS 4096
-#define ARENA_CHUNK 2048
+#define OWNER_BUCKETS 512
+#define ARENA_CHUNK 1024
+#define APPROVALS_STEP 4
 #define SERVED "served" /* in the past, as an operation */
 #define REVIEWS_MAX 8
 
@@ -42,11 +45,22 @@ struct undo {
 struct list {
 	struct mg_req *first, *last;
 	size_t n;
+	size_t link; /* where in a request its place is kept */
+};
+
+/* Who has requests here: as long as there is one, live or not. */
+struct mg_req_owner {
+	uint32_t uid;
+	size_t nreqs;
+	struct list pending, granted;
+	struct mg_req_owner *next;
 };
 
 struct mg_state {
 	struct mg_req *buckets[BUCKETS];
-	struct list live, ended;
+	struct list live, ended, granted;
+	struct mg_req_owner *owners[OWNER_BUCKETS];
+	uint64_t order;
 	struct mg_session *sessions;
 	struct mg_factor *factors;
 	struct mg_past *past;
@@ -96,11 +110,16 @@ mg_req_may_go(enum mg_req_state from, enum mg_req_state to)
 	       (size_t)to < MG_REQ_STATE_COUNT && may_go[from][to];
 }
 
+static bool
+is_live_state(enum mg_req_state s)
+{
+	return s == MG_REQ_PENDING || s == MG_REQ_GRANTED;
+}
+
 bool
 mg_req_is_live(const struct mg_req *req)
 {
-	return req->live.state == MG_REQ_PENDING ||
-	       req->live.state == MG_REQ_GRANTED;
+	return is_live_state(req->live.state);
 }
 
 static enum mg_req_state
@@ -179,6 +198,56 @@ keep_list(struct mg_req *req, const struct mg_rec *rec, const char *key,
 	return true;
 }
 
+/* ---- whose it is ---- */
+
+static struct mg_req_owner **
+owner_place(struct mg_state *st, uint32_t uid)
+{
+	struct mg_req_owner **p =
+	    &st->owners[uid * UINT32_C(2654435761) % OWNER_BUCKETS];
+
+	while (*p != NULL && (*p)->uid != uid)
+		p = &(*p)->next;
+	return p;
+}
+
+static const struct mg_req_owner *
+owner_of(const struct mg_state *st, uint32_t uid)
+{
+	/* The search changes nothing. */
+	return *owner_place((struct mg_state *)(uintptr_t)st, uid);
+}
+
+static bool
+own(struct mg_state *st, struct mg_req *req)
+{
+	struct mg_req_owner **p = owner_place(st, req->uid);
+
+	if (*p == NULL) {
+		if ((*p = calloc(1, sizeof(**p))) == NULL)
+			return false;
+		(*p)->uid = req->uid;
+		(*p)->pending.link = (*p)->granted.link =
+		    offsetof(struct mg_req, own);
+	}
+	req->owner = *p;
+	req->owner->nreqs++;
+	return true;
+}
+
+static void
+disown(struct mg_state *st, struct mg_req *req)
+{
+	struct mg_req_owner **p, *o = req->owner;
+
+	req->owner = NULL;
+	if (o == NULL || --o->nreqs > 0)
+		return;
+	p = owner_place(st, o->uid);
+	*p = o->next;
+	free(o);
+}
+
 static void
 req_free(struct mg_state *st, struct mg_req *req)
 {
@@ -188,6 +257,7 @@ req_free(struct mg_state *st, struct mg_req *req)
 		return;
 	if (st->free_hook != NULL)
 		st->free_hook(st->free_arg, req);
+	disown(st, req);
 	while ((c = req->arena) != NULL) {
 		req->arena = c->next;
 		free(c);
@@ -197,32 +267,107 @@ req_free(struct mg_state *st, struct mg_req *req)
 
 /* ---- lists and the hash ---- */
 
+static struct mg_req_link *
+link_in(const struct list *l, struct mg_req *req)
+{
+	return (struct mg_req_link *)(void *)((char *)req + l->link);
+}
+
+/* In front of the first that came before it. */
 static void
 list_add(struct list *l, struct mg_req *req)
 {
-	req->prev = NULL;
-	req->next = l->first;
-	if (l->first != NULL)
-		l->first->prev = req;
+	struct mg_req_link *k = link_in(l, req);
+
+	k->prev = NULL;
+	k->next = l->first;
+	while (k->next != NULL && k->next->order > req->order) {
+		k->prev = k->next;
+		k->next = link_in(l, k->next)->next;
+	}
+	if (k->prev != NULL)
+		link_in(l, k->prev)->next = req;
+	else
+		l->first = req;
+	if (k->next != NULL)
+		link_in(l, k->next)->prev = req;
 	else
 		l->last = req;
-	l->first = req;
 	l->n++;
 }
 
 static void
 list_remove(struct list *l, struct mg_req *req)
 {
-	if (req->prev != NULL)
-		req->prev->next = req->next;
+	struct mg_req_link *k = link_in(l, req);
+
+	if (k->prev != NULL)
+		link_in(l, k->prev)->next = k->next;
 	else
-		l->first = req->next;
-	if (req->next != NULL)
-		req->next->prev = req->prev;
+		l->first = k->next;
+	if (k->next != NULL)
+		link_in(l, k->next)->prev = k->prev;
 	else
-		l->last = req->prev;
-	req->prev = req->next = NULL;
+		l->last = k->prev;
+	k->prev = k->next = NULL;
 	l->n--;
+}
+
+/* Takes req out of the lists that it is in. */
+static void
+unlist(struct mg_state *st, struct mg_req *req)
+{
+	switch (req->listed) {
+	case MG_REQ_NONE:
+		return;
+	case MG_REQ_PENDING:
+		list_remove(&st->live, req);
+		list_remove(&req->owner->pending, req);
+		break;
+	case MG_REQ_GRANTED:
+		list_remove(&st->live, req);
+		list_remove(&st->granted, req);
+		list_remove(&req->owner->granted, req);
+		break;
+	case MG_REQ_USED:
+	case MG_REQ_EXPIRED:
+	case MG_REQ_REVOKED:
+	case MG_REQ_DENIED:
+	case MG_REQ_CANCELLED:
+	case MG_REQ_TIMEDOUT:
+	case MG_REQ_STATE_COUNT:
+		list_remove(&st->ended, req);
+		break;
+	}
+	req->listed = MG_REQ_NONE;
+}
+
+/* Its state may be another than before: into the lists of that one. What
+ * stays live keeps its place among the live ones. */
+static void
+relist(struct mg_state *st, struct mg_req *req)
+{
+	enum mg_req_state now = req->live.state;
+
+	if (req->listed == now)
+		return;
+	if (req->listed == MG_REQ_PENDING && now == MG_REQ_GRANTED) {
+		list_remove(&req->owner->pending, req);
+	} else if (req->listed == MG_REQ_GRANTED && now == MG_REQ_PENDING) {
+		list_remove(&st->granted, req);
+		list_remove(&req->owner->granted, req);
+	} else {
+		unlist(st, req);
+		req->order = ++st->order;
+		list_add(is_live_state(now) ? &st->live : &st->ended, req);
+	}
+	if (now == MG_REQ_GRANTED) {
+		list_add(&st->granted, req);
+		list_add(&req->owner->granted, req);
+	} else if (now == MG_REQ_PENDING) {
+		list_add(&req->owner->pending, req);
+	}
+	req->listed = now;
 }
 
 static size_t
@@ -311,7 +456,7 @@ forget_old(struct mg_state *st)
 		prev = req->prev;
 		if (req->live.nruns > 0 || mg_req_wants_review(req))
 			continue;
-		list_remove(&st->ended, req);
+		unlist(st, req);
 		hash_remove(st, req);
 		req_free(st, req);
 	}
@@ -333,21 +478,15 @@ mg_state_commit(struct mg_state *st)
 static void
 undo_one(struct mg_state *st, struct undo *u)
 {
-	bool was_live;
-
 	if (u->target == NULL) {
-		list_remove(
-		    mg_req_is_live(u->req) ? &st->live : &st->ended, u->req);
+		unlist(st, u->req);
 		hash_remove(st, u->req);
 		req_free(st, u->req);
 		return;
 	}
-	was_live = u->req != NULL && mg_req_is_live(u->req);
 	memcpy(u->target, u->copy, u->size);
-	if (u->req != NULL && mg_req_is_live(u->req) != was_live) {
-		list_remove(was_live ? &st->live : &st->ended, u->req);
-		list_add(was_live ? &st->ended : &st->live, u->req);
-	}
+	if (u->req != NULL)
+		relist(st, u->req);
 }
 
 const void *
@@ -377,6 +516,8 @@ mg_state_new(void)
 
 	if ((st = calloc(1, sizeof(*st))) == NULL)
 		return NULL;
+	st->live.link = st->ended.link = offsetof(struct mg_req, all);
+	st->granted.link = offsetof(struct mg_req, granted);
 	st->past = mg_past_new();
 	st->models = mg_models_new();
 	if (st->past != NULL && st->models != NULL)
@@ -409,11 +550,11 @@ mg_state_free(struct mg_state *st)
 		free(u);
 	}
 	while ((req = st->live.first) != NULL) {
-		list_remove(&st->live, req);
+		unlist(st, req);
 		req_free(st, req);
 	}
 	while ((req = st->ended.first) != NULL) {
-		list_remove(&st->ended, req);
+		unlist(st, req);
 		req_free(st, req);
 	}
 	while ((s = st->sessions) != NULL) {
@@ -498,11 +639,12 @@ new_request(struct apply_ctx *c, enum mg_req_state state, struct mg_req **reqp)
 		return MG_ERR_NOMEM;
 	mg_uuid_format(&u, req->uuid);
 	mg_code_from_uuid(&u, req->code);
-	if (!fill_request(req, c->rec) || !save(c->st, NULL, 0, req)) {
+	req->uid = (uint32_t)mg_rec_int(c->rec, "uid", UINT32_MAX);
+	if (!own(c->st, req) || !fill_request(req, c->rec) ||
+	    !save(c->st, NULL, 0, req)) {
 		req_free(c->st, req);
 		return MG_ERR_NOMEM;
 	}
-	req->uid = (uint32_t)mg_rec_int(c->rec, "uid", UINT32_MAX);
 	req->ses = (uint32_t)mg_rec_int(c->rec, "ses", UINT32_MAX);
 	req->mfa = mg_rec_bool(c->rec, "mfa");
 	req->confirm = mg_rec_bool(c->rec, "confirm");
@@ -519,7 +661,7 @@ new_request(struct apply_ctx *c, enum mg_req_state state, struct mg_req **reqp)
 	req->filed_ms = c->wall;
 	req->live.state = state;
 	hash_add(c->st, req);
-	list_add(mg_req_is_live(req) ? &c->st->live : &c->st->ended, req);
+	relist(c->st, req);
 	*reqp = req;
 	return MG_ERR_OK;
 }
@@ -642,6 +784,25 @@ apply_mfa(struct apply_ctx *c)
 	return MG_ERR_OK;
 }
 
+/* Room for one more. What was there stays: an undo may go back to it. */
+static bool
+more_approvals(struct mg_req *req)
+{
+	size_t n = req->live.napprovals;
+	struct mg_approval *v;
+
+	if (n < req->live.approvals_cap)
+		return true;
+	v = arena_alloc(req, (n + APPROVALS_STEP) * sizeof(*v));
+	if (v == NULL)
+		return false;
+	if (n > 0)
+		memcpy(v, req->live.approvals, n * sizeof(*v));
+	req->live.approvals = v;
+	req->live.approvals_cap = n + APPROVALS_STEP;
+	return true;
+}
+
 static enum mg_err
 keep_decision(struct apply_ctx *c, struct mg_req *req)
 {
@@ -649,6 +810,8 @@ keep_decision(struct apply_ctx *c, struct mg_req *req)
 
 	if (req->live.napprovals == MG_APPROVALS_MAX)
 		return MG_ERR_LIMIT;
+	if (!more_approvals(req))
+		return MG_ERR_NOMEM;
 	a = &req->live.approvals[req->live.napprovals];
 	if (!keep_member(req, c->rec, "approver", &a->approver) ||
 	    !keep_member(req, c->rec, "person", &a->person) ||
@@ -776,6 +939,7 @@ apply_grant(struct apply_ctx *c)
 	if (!mg_req_may_go(req->live.state, MG_REQ_GRANTED))
 		return MG_ERR_STATE; /* Rule 1 */
 	req->live.state = MG_REQ_GRANTED;
+	relist(c->st, req);
 	req->live.granted_ms = c->wall;
 	req->live.start_by_bt = add_capped(c->bt, req->start_ms);
 	req->live.ends_bt = add_capped(c->bt, req->lasts_ms);
@@ -879,7 +1043,7 @@ mg_state_unreviewed(const struct mg_state *st)
 {
 	struct mg_req *req;
 
-	for (req = st->live.first; req != NULL; req = req->next)
+	for (req = st->granted.first; req != NULL; req = req->granted.next)
 		if (mg_req_wants_review(req))
 			return req;
 	for (req = st->ended.first; req != NULL; req = req->next)
@@ -972,8 +1136,7 @@ apply_end(struct apply_ctx *c)
 	req->live.state = to;
 	req->live.why = mg_why_from_word(mg_rec_str(c->rec, "why", ""));
 	req->live.ended_ms = c->wall;
-	list_remove(&c->st->live, req);
-	list_add(&c->st->ended, req);
+	relist(c->st, req);
 	return MG_ERR_OK;
 }
 
@@ -1700,16 +1863,34 @@ mg_state_live_count(const struct mg_state *st)
 	return st->live.n;
 }
 
-size_t
-mg_state_live_count_of(const struct mg_state *st, const char *user)
+struct mg_req *
+mg_state_granted(const struct mg_state *st)
 {
-	const struct mg_req *req;
-	size_t n = 0;
+	return st->granted.first;
+}
 
-	for (req = st->live.first; req != NULL; req = req->next)
-		if (strcmp(req->user, user) == 0)
-			n++;
-	return n;
+struct mg_req *
+mg_state_own_pending(const struct mg_state *st, uint32_t uid)
+{
+	const struct mg_req_owner *o = owner_of(st, uid);
+
+	return o == NULL ? NULL : o->pending.first;
+}
+
+struct mg_req *
+mg_state_own_granted(const struct mg_state *st, uint32_t uid)
+{
+	const struct mg_req_owner *o = owner_of(st, uid);
+
+	return o == NULL ? NULL : o->granted.first;
+}
+
+size_t
+mg_state_live_count_of(const struct mg_state *st, uint32_t uid)
+{
+	const struct mg_req_owner *o = owner_of(st, uid);
+
+	return o == NULL ? 0 : o->pending.n + o->granted.n;
 }
 
 const struct mg_session *

@@ -60,8 +60,8 @@ struct mg_req_live {
 	enum mg_why why;
 	const char *ended_by;
 	bool mfa_done;
-	struct mg_approval approvals[MG_APPROVALS_MAX];
-	size_t napprovals;
+	struct mg_approval *approvals; /* at most MG_APPROVALS_MAX */
+	size_t napprovals, approvals_cap;
 	unsigned used;	   /* runs started, ever */
 	bool waived;	   /* granted without the approvals */
 	unsigned reviewed; /* bit i: somebody of review[i] has signed */
@@ -73,6 +73,13 @@ struct mg_req_live {
 	int64_t approve_by_bt;
 	int64_t start_by_bt;
 	int64_t ends_bt;
+};
+
+struct mg_req;
+struct mg_req_owner;
+
+struct mg_req_link {
+	struct mg_req *prev, *next;
 };
 
 struct mg_req {
@@ -125,7 +132,17 @@ struct mg_req {
 
 	void *runtime; /* the monitor's, not folded; NULL at first */
 	struct mg_req *next_hash;
-	struct mg_req *prev, *next; /* in the list of its kind */
+	union {
+		struct mg_req_link all; /* live ones, or ended ones */
+		struct {
+			struct mg_req *prev, *next;
+		};
+	};
+	struct mg_req_link granted; /* of all grants */
+	struct mg_req_link own;	    /* its requester's pending, or granted */
+	uint64_t order;		    /* falls along each of these lists */
+	enum mg_req_state listed;   /* by which state it is in lists */
+	struct mg_req_owner *owner;
 	struct mg_arena_chunk *arena;
 };
 
@@ -220,8 +237,14 @@ struct mg_req *mg_state_find(const struct mg_state *st, const char *id);
  * first; go on with req->next. */
 struct mg_req *mg_state_live(const struct mg_state *st);
 struct mg_req *mg_state_ended(const struct mg_state *st);
+/* The same of all grants: go on with req->granted.next. */
+struct mg_req *mg_state_granted(const struct mg_state *st);
+/* The same of one requester's, that are pending or that are granted: go on
+ * with req->own.next. None of these looks at others' requests. */
+struct mg_req *mg_state_own_pending(const struct mg_state *st, uint32_t uid);
+struct mg_req *mg_state_own_granted(const struct mg_state *st, uint32_t uid);
 size_t mg_state_live_count(const struct mg_state *st);
-size_t mg_state_live_count_of(const struct mg_state *st, const char *user);
+size_t mg_state_live_count_of(const struct mg_state *st, uint32_t uid);
 
 const struct mg_session *mg_state_session(
     const struct mg_state *st, uint32_t ses);

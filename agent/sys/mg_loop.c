@@ -5,8 +5,9 @@
  * Rules
  * 1. A watch deleted while its round is dispatched is freed only after the
  *    round: later events of the same round may still name it.
- * 2. A round runs no more timers than were set when it began: one that
- *    sets itself again for now must not keep descriptors waiting.
+ * 2. A round runs no more timers than were set when it began, and no more
+ *    than a few: neither one that sets itself again for now, nor thousands
+ *    that are due together, may keep descriptors waiting.
  * 3. The next timer is a timerfd on CLOCK_BOOTTIME: what epoll_wait(2) counts
  *    stands still in suspend, and a grant would outlive its time.
  */
@@ -20,6 +21,7 @@
 #include "mg_time.h"
 
 #define EVENTS_PER_ROUND 128
+#define TIMERS_PER_ROUND 64
 
 struct mg_watch {
 	struct mg_loop *loop;
@@ -220,7 +222,8 @@ run_timers(struct mg_loop *loop)
 	struct mg_timer *t;
 	size_t left;
 
-	for (left = loop->n; left > 0 && loop->n > 0; left--) { /* Rule 2 */
+	left = loop->n < TIMERS_PER_ROUND ? loop->n : TIMERS_PER_ROUND;
+	for (; left > 0 && loop->n > 0; left--) { /* Rule 2 */
 		if ((t = loop->heap[1])->at_ms > now)
 			break;
 		mg_timer_clear(loop, t);

@@ -78,7 +78,7 @@ static void
 ten_thousand_timers_fire_in_order_and_once(void **state)
 {
 	int64_t now = mg_time_boot_ms();
-	size_t i;
+	size_t i, before;
 
 	(void)state;
 	memset(timers, 0, sizeof(timers));
@@ -91,8 +91,11 @@ ten_thousand_timers_fire_in_order_and_once(void **state)
 		mg_timer_clear(loop, &timers[i]);
 	for (i = 1; i < MANY; i += 3)
 		set(i, now - 200000 + any() % 200000);
-	mg_loop_once(loop, 0);
-	assert_int_equal(fired, MANY - (MANY + 2) / 3);
+	do { /* no round is long, and none waits for what is due */
+		before = fired;
+		mg_loop_once(loop, -1);
+		assert_in_range(fired - before, 1, 64);
+	} while (fired < MANY - (MANY + 2) / 3);
 	mg_loop_once(loop, 0);
 	assert_int_equal(fired, MANY - (MANY + 2) / 3);
 }

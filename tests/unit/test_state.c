@@ -753,6 +753,95 @@ fill_state(void)
 	    MG_ERR_OK);
 }
 
+/* Where each of a state's lists says that the requests are. */
+static void
+assert_lists(const char *live, const char *granted, const char *pending,
+    const char *held)
+{
+	char text[4][64] = {"", "", "", ""};
+	const struct mg_req *r;
+	size_t n = 0;
+
+	for (r = mg_state_live(st); r != NULL && n < 60; r = r->next)
+		text[0][n++] = r->model[0];
+	for (n = 0, r = mg_state_granted(st); r != NULL; r = r->granted.next)
+		text[1][n++] = r->model[0];
+	for (n = 0, r = mg_state_own_pending(st, 7); r != NULL; r = r->own.next)
+		text[2][n++] = r->model[0];
+	for (n = 0, r = mg_state_own_granted(st, 7); r != NULL; r = r->own.next)
+		text[3][n++] = r->model[0];
+	assert_string_equal(text[0], live);
+	assert_string_equal(text[1], granted);
+	assert_string_equal(text[2], pending);
+	assert_string_equal(text[3], held);
+	assert_int_equal(mg_state_live_count(st), strlen(live));
+	assert_int_equal(
+	    mg_state_live_count_of(st, 7), strlen(pending) + strlen(held));
+}
+
+static const char *
+numbered(unsigned i)
+{
+	static char uuid[MG_UUID_STR];
+
+	snprintf(uuid, sizeof(uuid), "%08x-93f2-4b7e-8d11-0123456789ab",
+	    (i + 1) * 0x01010101);
+	return uuid;
+}
+
+static enum mg_err
+end_numbered(unsigned i, const char *state)
+{
+	return apply("\"type\":\"end\",\"uuid\":\"%s\",\"state\":\"%s\","
+		     "\"why\":\"revoked\",\"by\":\"root\"",
+	    numbered(i), state);
+}
+
+static enum mg_err
+grant_numbered(unsigned i)
+{
+	return apply("\"type\":\"grant\",\"uuid\":\"%s\"", numbered(i));
+}
+
+/* One person's, and grants: newest first, whatever was granted first. */
+static void
+lists_follow_every_change_and_every_undo(void **state)
+{
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < 6; i++) /* a to f, in turn 7's and 8's */
+		assert_int_equal(apply("\"type\":\"request\",\"uuid\":\"%s\","
+				       "\"uid\":%u,\"user\":\"u\",\"model\":"
+				       "\"%c\",\"approve_ms\":9,\"start_ms\":9,"
+				       "\"lasts_ms\":9",
+				     numbered(i), 7 + i % 2, 'a' + (int)i),
+		    MG_ERR_OK);
+	mg_state_commit(st);
+	assert_lists("fedcba", "", "eca", "");
+	assert_int_equal(mg_state_live_count_of(st, 9), 0);
+	for (i = 0; i < 5; i += 2)
+		assert_int_equal(grant_numbered(i), MG_ERR_OK);
+	assert_lists("fedcba", "eca", "", "eca");
+	mg_state_rollback_to(st, NULL);
+	assert_lists("fedcba", "", "eca", "");
+	assert_int_equal(grant_numbered(4), MG_ERR_OK);
+	assert_int_equal(grant_numbered(1), MG_ERR_OK);
+	mg_state_commit(st);
+	assert_lists("fedcba", "eb", "ca", "e");
+	for (i = 0; i < 6; i++)
+		assert_int_equal(
+		    end_numbered(i, i == 1 || i == 4 ? "revoked" : "denied"),
+		    MG_ERR_OK);
+	assert_lists("", "", "", "");
+	mg_state_rollback_to(st, NULL);
+	assert_int_equal(mg_state_live_count(st), 6);
+	assert_int_equal(mg_state_live_count_of(st, 7), 3);
+	assert_int_equal(mg_state_live_count_of(st, 8), 3);
+	assert_int_equal(end_numbered(2, "denied"), MG_ERR_OK);
+	assert_int_equal(mg_state_live_count_of(st, 7), 2);
+}
+
 static void
 a_state_is_saved_and_restored_whole(void **state)
 {
@@ -905,6 +994,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    T(only_the_transitions_of_the_design_exist),
 	    T(models_are_what_ran_last_and_can_go_back),
+	    T(lists_follow_every_change_and_every_undo),
 	    T(a_state_is_saved_and_restored_whole),
 	    T(what_was_served_is_what_people_approved_and_what_ended_well),
 	    T(broken_glass_waits_for_every_review_and_is_not_forgotten),
