@@ -247,6 +247,15 @@ $(ATTACKS): $(B)/attack/%: $(B)/o/tests/attack/%.o
 .PHONY: attack
 attack: $(ATTACKS)
 
+# What tests/system/*.bats put into a sandbox's programs: clocks that are
+# set, a name service that hangs.
+SHIMS := $(patsubst tests/system/shim/%.c,$(B)/shim/%.so,$(wildcard tests/system/shim/*.c))
+$(SHIMS): $(B)/shim/%.so: tests/system/shim/%.c
+	$(say) LINK $@
+	$(Q)mkdir -p $(@D) && $(CC) -std=c11 $(DEFS) $(OPT) $(WARN) -fPIC -shared -o $@ $<
+.PHONY: shims
+shims: $(SHIMS)
+
 # Every decoder's fuzz target, linked with the real objects.
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 $(FUZZERS): $(B)/fuzz/%: $(B)/o/tests/fuzz/%.o $(LIBHUB) $(LIBVER) $(monitor)
@@ -326,7 +335,7 @@ check: ## as root: install what is needed, build, run every test
 	scripts/install-deps
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) check-all
 	$(Q)chown -R --reference=Makefile build
-check-all: all $(UNIT) $(PAMTESTS) $(ATTACKS) $(B)/bench/ledger_bench fuzz-build
+check-all: all $(UNIT) $(PAMTESTS) $(ATTACKS) $(SHIMS) $(B)/bench/ledger_bench fuzz-build
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) prove --merge --timer -j$(JOBS) -e '' $(UNIT) scripts/lint tests/docs/agree tests/fuzz/replay $(GOLDEN) $(SYSTEM)
 test: all $(UNIT) fuzz-build ## without root: unit tests, lint, corpora
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) prove --merge --timer -j$(JOBS) -e '' $(UNIT) scripts/lint tests/docs/agree tests/fuzz/replay $(GOLDEN)

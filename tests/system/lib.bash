@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2016
 #
 # What the system tests share. A test file says
 #
@@ -13,8 +13,18 @@
 
 top=$(cd "$BATS_TEST_DIRNAME/../.." && pwd -P)
 
-# The sandbox's command; bats's descriptor 3 must not leak into daemons.
-sb() { "$top/scripts/sandbox" "$@" 3>&-; }
+# The sandbox's command; bats's descriptor 3 must not leak into daemons, nor
+# the lock below.
+sb() { "$top/scripts/sandbox" "$@" 3>&- 8>&- 9>&-; }
+
+# Kernel audit is the whole machine's. Every test holds a lock on it that all
+# share; who stops auditd, or worse, waits for having it alone (audit_alone).
+audit_lock=/run/lock/modelgate-audit-test
+setup()
+{
+	exec 9>>"$audit_lock"
+	flock -s 9
+}
 
 host_up()
 {
@@ -65,6 +75,19 @@ fail()
 	return 1
 }
 
+# audit_alone: no other test uses the kernel's audit until this one ends, nor
+# is a sandbox brought up or down; so be quick. Skips where auditd is not the
+# sandboxes' own, or where others never end.
+audit_alone()
+{
+	[ -e "$(dirname "$MG_DIR")/audit/own" ] || skip "this machine's auditd is not ours to stop"
+	exec 9>&-
+	exec 9>>"$audit_lock"
+	flock -w 180 9 || skip "others have used the kernel's audit for 3 minutes"
+	exec 8>>/run/lock/modelgate-sandbox
+	flock -w 60 8 || skip "a sandbox has been coming up for a minute"
+}
+
 # has TEXT: the output of `run` contains it. hasnt: does not.
 has() { [[ $output == *"$1"* ]] || fail "no '$1' in the output"; }
 hasnt() { [[ $output != *"$1"* ]] || fail "'$1' is in the output"; }
@@ -110,15 +133,54 @@ none() { ! pgrep_in -f "$1" >/dev/null; }
 # The ledger's lines of a type, as JSON.
 ledger() { root modelgate log --json --type "$1" </dev/null; }
 
+# ---- who gets in whatever fails --------------------------------------------
+
+# Of this host: bob is in rescue= of sshd, root has a password for login(1).
+declare_rescue()
+{
+	root sed -i 's/pam_modelgate.so/& rescue=bob/' /etc/pam.d/sshd </dev/null
+	root sh -c 'echo root:secret | chpasswd; touch /root/.hushlogin' </dev/null
+}
+
+# at_console: root on a real virtual console, one per clone and test file:
+# others on this machine test as well.
+at_console()
+{
+	local vt
+	vt=$((20 + $(printf %s "$top$BATS_TEST_FILENAME" | cksum | cut -c 1-4) % 40))
+	[ -c "/dev/tty$vt" ] || skip "no virtual console here"
+	run root python3 - "$vt" 30 login:=root Password:=secret \
+	    '~#=echo in-$((40+2)); exit' '' <"$BATS_TEST_DIRNAME/console.py"
+	ok
+	has in-42
+}
+
+# declared_get_in: what PRIVSEP.md says of every fault of its table. Each
+# within 30 s.
+declared_get_in()
+{
+	run timeout 30 "$top/scripts/sandbox" ssh bob 'echo in-$((40 + 2))' </dev/null 3>&- 9>&-
+	ok
+	has in-42
+	at_console
+}
+# stranger_does_not: who is not declared.
+stranger_does_not()
+{
+	run timeout 30 "$top/scripts/sandbox" ssh alice 'echo in-$((40 + 2))' </dev/null 3>&- 9>&-
+	failed
+	hasnt in-42
+}
+
 # ---- the people of the story --------------------------------------------------
 
-# with_code USER COMMAND: on a terminal through sshd; answers what asks for a
-# code with the person's next one.
+# with_code USER COMMAND [CODE]: on a terminal through sshd; answers what asks
+# for a code with the person's next one.
 with_code()
 {
-	local code
-	code=$(sb totp "$1")
-	USER_NAME=$1 USER_COMMAND=$2 CODE=$code TOP=$top expect -f - <<'END'
+	local code=${3-}
+	[ -n "$code" ] || code=$(sb totp "$1")
+	USER_NAME=$1 USER_COMMAND=$2 CODE=$code TOP=$top expect -f - 9>&- <<'END'
 set timeout 60
 log_user 0
 spawn -noecho $env(TOP)/scripts/sandbox ssh -tt $env(USER_NAME) $env(USER_COMMAND)
@@ -155,7 +217,7 @@ pipeline()
 		local s=0
 		as ci-deploy "modelgate run $1 $2 --reason nightly" >"$BATS_TEST_TMPDIR/pipeline" 2>&1 </dev/null || s=$?
 		echo "$s" >"$BATS_TEST_TMPDIR/status"
-	} 3>&- &
+	} 3>&- 9>&- &
 }
 pipeline_ended() { [ -s "$BATS_TEST_TMPDIR/status" ]; }
 

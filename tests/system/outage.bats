@@ -8,6 +8,7 @@ load lib
 setup_file()
 {
 	host_up
+	declare_rescue
 	root sed -i 's/^\[hub\]/&\ndown-after = 3s/' /etc/modelgate/agent.ini \
 	    </dev/null
 	extra_policy <<-'END'
@@ -97,6 +98,7 @@ hub_up()
 	has 'bring the hub back'
 	has 'rule: '
 	[[ "$(serving)" = *1 ]]
+	declared_get_in
 }
 
 @test "promise7 back to what ran here, approved and unchanged: with a second factor" {
