@@ -357,7 +357,7 @@ take_time(const char *s, int64_t *out)
 	if (mg_time_parse(s, mg_time_wall_ms(), out) == MG_ERR_OK)
 		return true;
 	mg_cli_say("'%.100s' is not a time such as 2026-11-22, "
-		   "2026-11-22T14:00 or 2h",
+		   "2026-11-22T14:00 or 2h (at most 366d)",
 	    s);
 	return false;
 }

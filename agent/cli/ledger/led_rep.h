@@ -65,6 +65,9 @@ double rep_refusal_rate(const struct rep *rp);
 /* The value that p of 100 of the n sorted ones do not exceed. n > 0. */
 int64_t rep_percentile(const int64_t *v, size_t n, unsigned p);
 
+/* "2.8 ms", "12.0 s", "37.2 min", "5.5 h", "3.1 d". */
+void rep_time(double s, char out[40]);
+
 /* "2026-11-01T00:00 to 2026-11-22T12:00 UTC". */
 void rep_period(const struct rep *rp, char out[80]);
 

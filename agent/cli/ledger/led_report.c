@@ -428,23 +428,35 @@ rep_period(const struct rep *rp, char out[80])
 	snprintf(out, 80, "%.16s to %.16s UTC", a, b);
 }
 
-static void
-text_times(const struct rep *rp)
+void
+rep_time(double s, char out[40])
 {
-	if (rp->napprove > 0)
-		printf("  time to approve: median %.1f s, 90 %% within %.1f "
-		       "s\n",
-		    (double)rep_percentile(rp->approve_ms, rp->napprove, 50) /
-			1e3,
-		    (double)rep_percentile(rp->approve_ms, rp->napprove, 90) /
-			1e3);
-	if (rp->nrevoke > 0)
-		printf("  time to revoke: median %.1f ms, 90 %% within %.1f "
-		       "ms\n",
-		    (double)rep_percentile(rp->revoke_us, rp->nrevoke, 50) /
-			1e3,
-		    (double)rep_percentile(rp->revoke_us, rp->nrevoke, 90) /
-			1e3);
+	static const struct {
+		double below, unit;
+		const char *name;
+	} v[] = {{1, 1e-3, "ms"}, {120, 1, "s"}, {7200, 60, "min"},
+	    {172800, 3600, "h"}};
+	size_t i;
+
+	for (i = 0; i < sizeof(v) / sizeof(v[0]); i++)
+		if (s < v[i].below) {
+			snprintf(out, 40, "%.1f %s", s / v[i].unit, v[i].name);
+			return;
+		}
+	snprintf(out, 40, "%.1f d", s / 86400);
+}
+
+static void
+text_time(const char *what, const int64_t *v, size_t n, double per_s)
+{
+	char median[40], most[40];
+
+	if (n == 0)
+		return;
+	rep_time((double)rep_percentile(v, n, 50) / per_s, median);
+	rep_time((double)rep_percentile(v, n, 90) / per_s, most);
+	printf(
+	    "  time to %s: median %s, 90 %% within %s\n", what, median, most);
 }
 
 static void
@@ -495,14 +507,15 @@ print_text(const struct rep *rp)
 	       "%lu, runs %lu (%lu failed)\n",
 	    rp->nall, rp->refused, rp->denied, rep_refusal_rate(rp),
 	    rp->granted, rp->runs, rp->failed);
-	text_times(rp);
+	text_time("approve", rp->approve_ms, rp->napprove, 1e3);
+	text_time("revoke", rp->revoke_us, rp->nrevoke, 1e6);
 	printf("  granted and never used: %lu; wrong codes: %lu; decisions "
 	       "that did not count: %lu\n",
 	    rp->nunused, rp->wrong_codes, rp->rejected);
 	text_table("people", &rp->users, "refused");
 	text_table("operations", &rp->what, "refused");
 	text_table("models", &rp->models, "refused");
-	text_table("approvers", &rp->approvers, "times no");
+	text_table("approvers", &rp->approvers, "no");
 	text_table("granted and never used", &rp->unused, NULL);
 	text_table("why not", &rp->why, NULL);
 	text_list(rp);
@@ -661,7 +674,7 @@ take_times(const struct led *led, struct rep *rp)
 	    (led->until != NULL &&
 		mg_time_parse(led->until, now, &rp->until_ms) != MG_ERR_OK))
 		(void)led_fail(led, "a time is such as 2026-11-22, "
-				    "2026-11-22T14:00 or 30d");
+				    "2026-11-22T14:00 or 30d (at most 366d)");
 	else if (rp->since_ms >= rp->until_ms)
 		(void)led_fail(led, "--since is not before --until");
 	else if (rp->until_ms - rp->since_ms > DAYS_MAX * REP_DAY_MS)

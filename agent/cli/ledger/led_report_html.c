@@ -80,6 +80,9 @@ static const char style[] =
     "svg{width:100%;height:150px;display:block}"
     ".k{color:var(--soft);font-size:13px;margin:6px 0 0}"
     ".k i{display:inline-block;width:10px;height:10px;margin:0 4px 0 8px}"
+    ".l{table-layout:fixed}.l th:nth-child(1){width:150px}"
+    ".l th:nth-child(2){width:15%}.l th:nth-child(3){width:25%}"
+    ".l th:nth-child(5){width:18%}"
     ".l td{border-top:1px solid var(--line)}.l small{color:var(--soft)}"
     ".l td:first-child{white-space:nowrap;"
     "font-variant-numeric:tabular-nums}"
@@ -97,18 +100,18 @@ number(const char *label, const char *fmt, double v)
 	char text[40];
 
 	snprintf(text, sizeof(text), "%.*f%s", fmt[0] - '0', v, fmt + 1);
-	printf("<div><dd>%s</dd><dt>%s</dt></div>", text, label);
+	printf("<div><dt>%s</dt><dd>%s</dd></div>", label, text);
 }
 
-/* The same of a measure; nothing was measured when n is 0. */
+/* A time; nothing was measured when n is 0. */
 static void
-measure(
-    const char *label, const char *fmt, const int64_t *v, size_t n, unsigned p)
+measure(const char *label, const int64_t *v, size_t n, unsigned p, double per_s)
 {
-	if (n == 0)
-		printf("<div><dd>&ndash;</dd><dt>%s</dt></div>", label);
-	else
-		number(label, fmt, (double)rep_percentile(v, n, p) / 1e3);
+	char text[40] = "&ndash;";
+
+	if (n > 0)
+		rep_time((double)rep_percentile(v, n, p) / per_s, text);
+	printf("<div><dt>%s</dt><dd>%s</dd></div>", label, text);
 }
 
 static void
@@ -212,7 +215,7 @@ days(const struct rep *rp)
 	       "<i style=\"background:var(--good)\"></i>asked "
 	       "<i style=\"background:var(--bad)\"></i>refused or denied</p>"
 	       "</section>\n",
-	    rp->nall > 0 ? max : 0);
+	    max);
 }
 
 static void
@@ -278,10 +281,9 @@ numbers(const struct rep *rp)
 	number("granted", "0", (double)rp->granted);
 	number("runs", "0", (double)rp->runs);
 	number("runs that failed", "0", (double)rp->failed);
-	measure("median to approve", "1 s", rp->approve_ms, rp->napprove, 50);
-	measure(
-	    "90 % approved within", "1 s", rp->approve_ms, rp->napprove, 90);
-	measure("median to revoke", "1 ms", rp->revoke_us, rp->nrevoke, 50);
+	measure("median to approve", rp->approve_ms, rp->napprove, 50, 1e3);
+	measure("90 % approved within", rp->approve_ms, rp->napprove, 90, 1e3);
+	measure("median to revoke", rp->revoke_us, rp->nrevoke, 50, 1e6);
 	number("grants never used", "0", (double)rp->nunused);
 	number("wrong codes", "0", (double)rp->wrong_codes);
 	printf("</dl>\n");
@@ -304,12 +306,13 @@ rep_html(const struct rep *rp)
 	printf("</h1><p>%s%s</p>\n", text,
 	    rp->nall == 0 ? ": nobody asked for anything" : "");
 	numbers(rp);
-	days(rp);
+	if (rp->nall > 0)
+		days(rp);
 	printf("<div class=g>");
 	table("People", "refused", &rp->users);
 	table("Operations", "refused", &rp->what);
 	table("Models", "refused", &rp->models);
-	table("Approvers", "times no", &rp->approvers);
+	table("Approvers", "no", &rp->approvers);
 	table("Granted and never used", NULL, &rp->unused);
 	table("Why not", NULL, &rp->why);
 	printf("</div>\n");
