@@ -5,6 +5,7 @@
  * for (return addresses elsewhere) is always given.
  *
  *	ALLOC_AT=N	the N-th fails; 0: none
+ *	ALLOC_TEST	only this test of the program runs
  *	ALLOC_SKIP	ranges of the program that do not count: "1a-2f,30-4c"
  * A crash ends the program with status 98, or 97 when the test itself made
  * the call that crashed: it looked at a result that was not there.
@@ -29,6 +30,11 @@
 void *__libc_malloc(size_t n);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *p, size_t n);
+
+/* Where they are there, the sanitizer watches over the memory. */
+__attribute__((weak)) void *__interceptor_malloc(size_t n);
+__attribute__((weak)) void *__interceptor_calloc(size_t n, size_t size);
+__attribute__((weak)) void *__interceptor_realloc(void *p, size_t n);
 
 static struct {
 	uintptr_t from, to;
@@ -120,6 +126,8 @@ begin(void)
 	const char *s = getenv("ALLOC_SKIP"), *f = getenv("ALLOC_FILE");
 	const char *n = getenv("ALLOC_AT");
 	struct sigaction act = {.sa_handler = crashed};
+	const char *test = getenv("ALLOC_TEST");
+	void (*filter)(const char *pattern);
 	void *warm[2];
 	char *e;
 
@@ -133,6 +141,9 @@ begin(void)
 		s = *e == ',' ? e + 1 : e;
 	}
 	(void)backtrace(warm, 2); /* loads what it needs */
+	*(void **)&filter = dlsym(RTLD_DEFAULT, "cmocka_set_test_filter");
+	if (test != NULL && filter != NULL)
+		filter(test);
 	at = strtoul(n, NULL, 10);
 	out = open(f, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	out = fcntl(out, F_DUPFD_CLOEXEC, 900);
@@ -178,22 +189,43 @@ fails(const void *from)
 
 #define FAILS fails(__builtin_return_address(0))
 
+static void *
+new_memory(size_t n)
+{
+	return __interceptor_malloc != NULL ? __interceptor_malloc(n)
+					    : __libc_malloc(n);
+}
+
+static void *
+new_zeros(size_t n, size_t size)
+{
+	return __interceptor_calloc != NULL ? __interceptor_calloc(n, size)
+					    : __libc_calloc(n, size);
+}
+
+static void *
+moved(void *p, size_t n)
+{
+	return __interceptor_realloc != NULL ? __interceptor_realloc(p, n)
+					     : __libc_realloc(p, n);
+}
+
 void *
 malloc(size_t n)
 {
-	return FAILS ? NULL : __libc_malloc(n);
+	return FAILS ? NULL : new_memory(n);
 }
 
 void *
 calloc(size_t n, size_t size)
 {
-	return FAILS ? NULL : __libc_calloc(n, size);
+	return FAILS ? NULL : new_zeros(n, size);
 }
 
 void *
 realloc(void *p, size_t n)
 {
-	return FAILS ? NULL : __libc_realloc(p, n);
+	return FAILS ? NULL : moved(p, n);
 }
 
 void *
@@ -205,14 +237,14 @@ reallocarray(void *p, size_t n, size_t size)
 		errno = ENOMEM;
 		return NULL;
 	}
-	return __libc_realloc(p, all);
+	return moved(p, all);
 }
 
 char *
 strndup(const char *s, size_t n)
 {
 	size_t len = strnlen(s, n);
-	char *p = FAILS ? NULL : __libc_malloc(len + 1);
+	char *p = FAILS ? NULL : new_memory(len + 1);
 
 	if (p == NULL)
 		return NULL;
@@ -225,7 +257,7 @@ char *
 strdup(const char *s)
 {
 	size_t len = strlen(s);
-	char *p = FAILS ? NULL : __libc_malloc(len + 1);
+	char *p = FAILS ? NULL : new_memory(len + 1);
 
 	return p == NULL ? NULL : memcpy(p, s, len + 1);
 }

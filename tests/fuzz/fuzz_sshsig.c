@@ -76,7 +76,7 @@ check_one_form(const struct mg_sshsig *sig)
 	must(mg_buf_put(&b, "SSHSIG", 6));
 	must(mg_buf_put_u32(&b, 1));
 	must(mg_buf_put_bytes(&b, sig->key, sig->key_len));
-	put_text(&b, MG_TEXT_NAMESPACE);
+	put_text(&b, sig->ns);
 	put_text(&b, "");
 	put_text(&b, sig->hash == MG_SSHSIG_SHA256 ? "sha256" : "sha512");
 	put_signature(&in, sig);
