@@ -317,11 +317,10 @@ soak: all $(BENCHTOOLS) ## as root: 20 minutes under load; TIME=seconds, PENDING
 objects: $(call obj,$(src_all))
 lint: all ## what a compiler does not say; scripts/lint NAME: one check
 	$(Q)B=$(B) scripts/lint
-# gcc's analyzer invents leaks out of structs that it lost sight of, so its
-# word is read and not obeyed; clang's is obeyed.
-analyze: ## gcc's and clang's analyzers (slow)
-	$(Q)$(MAKE) --no-print-directory -s -k CC=gcc B=build/gcc-analyze CFLAGS='-fanalyzer -fdiagnostics-path-format=none -fdiagnostics-plain-output' objects
-	$(Q)printf '%s\n' $(src_all) | xargs -P$(JOBS) -I{} clang-tidy --quiet --warnings-as-errors='*' {} -- -std=c11 $(DEFS) $(INC)
+analyze: ## gcc's, clang's and cppcheck's analyzers: 10 minutes of CPU
+	$(Q)scripts/analyze gcc build/analyze $(src_all) -- -std=c11 $(DEFS) $(INC)
+	$(Q)scripts/analyze tidy build/analyze $(src_all) -- -std=c11 $(DEFS) $(INC)
+	$(Q)scripts/lint cppcheck
 format: ## put every source into the one form
 	clang-format -i $(shell git ls-files '*.c' '*.h')
 

@@ -186,6 +186,7 @@ send_audits(struct mon_txn *t)
 	/* One more than there are, so that answers given at once do not
 	 * finish the transaction before the last was sent. */
 	t->waiting = t->naudits + 1;
+	/* analyzer: t lives until the one more */
 	for (i = 0; i < t->naudits; i++) {
 		struct mg_buf *b = &t->audits[i].frame;
 

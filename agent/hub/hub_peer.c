@@ -388,6 +388,7 @@ on_chan(void *arg, uint32_t events)
 
 	if ((events & EPOLLOUT) != 0)
 		send_waiting(p);
+	/* analyzer: who has a channel has a child, and lives until it ends */
 	while (p->state != HUB_PEER_ENDING &&
 	       (r = mg_chan_recv(p->chan, &f, &why)) == MG_ERR_OK)
 		dispatch(p, &f);

@@ -118,6 +118,7 @@ report(const struct mg_policy *const *p, const struct pol_separation *was,
 	    .how = POL_NARROWER,
 	    .before = was == NULL ? NULL : before,
 	    .after = is == NULL ? NULL : after,
+	    /* analyzer: one of the two is there */
 	    .rule = s->name,
 	    .where = s->where,
 	    .is_old = is == NULL};

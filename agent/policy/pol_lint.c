@@ -347,6 +347,7 @@ lint_approvals(struct lint *l)
 			say(l, false, "approve", l->p->role_at[lack->role].name,
 			    "nobody can ever reach this: '%s' has fewer than "
 			    "%u people",
+			    /* analyzer: who is not reachable lacks somebody */
 			    l->p->role_at[lack->role].name, lack->count);
 		else if (l->with != NULL)
 			lint_today(l, r);

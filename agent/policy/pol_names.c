@@ -79,7 +79,7 @@ by_number(const void *a, const void *b)
 static bool
 is_alive(const struct names *ns)
 {
-	return ns->next.n > 0 && ((uint32_t *)ns->next.v)[0] <= ns->ends;
+	return ((uint32_t *)ns->next.v)[0] <= ns->ends;
 }
 
 static bool
@@ -99,8 +99,10 @@ add_state(struct names *ns, struct state *new)
 	uint32_t i, at, *place;
 	struct state *slot;
 
+	if (ns->no_memory || ns->next.n == 0)
+		return;
 	qsort(ns->next.v, ns->next.n, sizeof(uint32_t), by_number);
-	if (ns->no_memory || !is_alive(ns))
+	if (!is_alive(ns))
 		return;
 	new->n = ns->next.n;
 	new->hash = new->is_dot;

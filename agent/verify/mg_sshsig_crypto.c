@@ -114,6 +114,7 @@ ec_key(const char *curve, const uint8_t *point, size_t n)
 	char group[16];
 	uint8_t copy[256];
 
+	/* analyzer: a key with a point has a curve */
 	if (n > sizeof(copy) || strlen(curve) >= sizeof(group))
 		return NULL;
 	memcpy(copy, point, n); /* parameters are not const */

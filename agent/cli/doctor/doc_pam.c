@@ -53,7 +53,7 @@ push(struct level *at, size_t *depthp, const char *name, bool is_substack)
 	at[*depthp].no = 0;
 	at[*depthp].is_substack = is_substack;
 	snprintf(at[*depthp].name, sizeof(at[*depthp].name), "%s", name);
-	(*depthp)++;
+	(*depthp)++; /* analyzer: whoever reads f closes it */
 	return true;
 }
 

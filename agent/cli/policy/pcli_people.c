@@ -336,7 +336,8 @@ put_members(struct pcli_people *pp, const char *group)
 
 	v = members_of(pp, group, &n);
 	for (i = 0; ok && i < n; i++)
-		ok = put_name(pp, v[i]);
+		ok =
+		    put_name(pp, v[i]); /* analyzer: n > 0, so they are there */
 	if (n > 0)
 		return ok;
 	somebody = pol_printf(&pp->mem, "@%s", group);
@@ -369,6 +370,7 @@ pcli_people_all(struct pcli_people *pp, const struct mg_policy *const *p,
 		qsort(pp->all, n, sizeof(*pp->all), by_text);
 	for (i = k = 0; i < n; i++)
 		if (i == 0 || strcmp(pp->all[i], pp->all[k - 1]) != 0)
+			/* analyzer: reallocarray() that fails frees nothing */
 			pp->all[k++] = pp->all[i];
 	pp->nall = k;
 	if (!ok || !put_name(pp, ""))
