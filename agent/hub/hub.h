@@ -46,6 +46,8 @@ struct hub_peer {
 	char addr[HUB_ADDR_TEXT];
 	uint8_t source[16];
 	bool exempt; /* from penalties */
+	bool narrow; /* its source is under one */
+	bool queued; /* has spoken, and waits at the narrow door */
 	int sock;    /* while waiting; -1 */
 	struct mg_watch *sock_watch;
 	struct mg_chan *chan;
@@ -83,6 +85,8 @@ struct hub {
 	struct hub_sources sources;
 	struct hub_peer *first, *last;
 	size_t count[HUB_PEER_NSTATES];
+	size_t nqueued; /* at narrow doors */
+	bool is_ending;
 	struct mg_watch *listen_watch[HUB_LISTEN_MAX];
 	int listen_fd[HUB_LISTEN_MAX];
 	size_t nlisten;
@@ -124,6 +128,13 @@ enum mg_err hub_keys_try(
 enum mg_err hub_listen(
     struct hub *hub, char *why, size_t why_size) MG_MUST_CHECK;
 void hub_listen_end(struct hub *hub);
+
+/* p, which logged in, goes or has a name: somebody who waits at the narrow
+ * door of its source may be next. p itself is not touched. */
+void hub_door_opens(struct hub *hub, const struct hub_peer *p);
+
+/* How long p may take to log in, in ms. */
+int64_t hub_grace_ms(const struct hub_peer *p);
 
 /* ---- hub_peer.c ---- */
 

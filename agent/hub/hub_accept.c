@@ -9,9 +9,12 @@
  *    the source that the new one comes from: who floods pushes out himself,
  *    and somebody who knocks now is not refused for those who only sit.
  * 3. Among logins those go first that have shown no key that we know.
- * 4. A source that failed too often is not served for a while. Loopback is
- *    exempt by default: every user of a host comes from there, and one of
- *    them could lock out the host itself.
+ * 4. A source that failed too often has a narrow door for a while: so many
+ *    may wait there, so few log in at once, and not for long. It is not shut:
+ *    behind one address (NAT, a host of many users) stand others too, and
+ *    nobody is to lock them out. Who comes when all places are taken gets
+ *    one by lot, and so is the next chosen: who was there first has no claim.
+ *    Loopback is exempt by default, as every user of a host comes from there.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +23,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -28,6 +32,9 @@
 #include "mg_time.h"
 
 #define ACCEPT_ROUND 64
+#define DOOR_WAITING 8	   /* at a narrow door, */
+#define DOOR_LOGINS 2	   /* going through it, nobody we know, */
+#define DOOR_GRACE_MS 3000 /* for so long */
 
 static size_t
 count_source(
@@ -75,6 +82,105 @@ make_room(struct hub *hub, enum hub_peer_state state, size_t max,
 	if (p == NULL)
 		return;
 	mg_log(MG_EVT_LIMIT, "from=%s ended to make room for another", p->addr);
+	if (state == HUB_PEER_LOGIN && !p->is_known && !p->exempt &&
+	    memcmp(p->source, source, 16) == 0)
+		hub_source_punish(&hub->sources, source, HUB_OFFENCE_CROWD,
+		    mg_time_boot_ms());
+	hub_peer_end(p);
+}
+
+/* ---- the narrow door (Rule 4) ---- */
+
+int64_t
+hub_grace_ms(const struct hub_peer *p)
+{
+	int64_t ms = p->hub->conf.login_grace_ms;
+
+	return p->narrow && ms > DOOR_GRACE_MS ? DOOR_GRACE_MS : ms;
+}
+
+/* One of those who wait there, or have also spoken, by lot; NULL: nobody. */
+static struct hub_peer *
+draw(const struct hub *hub, const uint8_t source[16], bool queued)
+{
+	struct hub_peer *p, *found = NULL;
+	uint32_t lot, n = 0;
+
+	for (p = hub->first; p != NULL; p = p->next) {
+		if (p->state != HUB_PEER_WAITING || !p->narrow ||
+		    (queued && !p->queued) ||
+		    memcmp(p->source, source, 16) != 0)
+			continue;
+		if (getrandom(&lot, sizeof(lot), 0) != (ssize_t)sizeof(lot))
+			lot = 0;
+		if (lot % ++n == 0)
+			found = p;
+	}
+	return found;
+}
+
+static size_t
+count_at_door(const struct hub *hub, const uint8_t source[16])
+{
+	const struct hub_peer *p;
+	size_t n = 0;
+
+	for (p = hub->first; p != NULL; p = p->next)
+		if (p->state == HUB_PEER_LOGIN && !p->is_known &&
+		    memcmp(p->source, source, 16) == 0)
+			n++;
+	return n;
+}
+
+static void
+queue(struct hub_peer *p)
+{
+	if (p->queued)
+		return;
+	p->queued = true;
+	p->hub->nqueued++;
+	mg_watch_set(p->sock_watch, 0);
+}
+
+static void
+begin_login(struct hub_peer *p)
+{
+	struct hub *hub = p->hub;
+
+	if (p->narrow && count_at_door(hub, p->source) >= DOOR_LOGINS) {
+		queue(p);
+		return;
+	}
+	if (p->queued)
+		hub->nqueued--;
+	p->queued = false;
+	make_room(hub, HUB_PEER_LOGIN, hub->conf.logins_max,
+	    hub->conf.logins_per_source, p->source);
+	hub_peer_start(p); /* Rule 1 */
+}
+
+void
+hub_door_opens(struct hub *hub, const struct hub_peer *p)
+{
+	struct hub_peer *next;
+
+	if (hub->nqueued > 0 && !hub->is_ending &&
+	    (next = draw(hub, p->source, true)) != NULL)
+		begin_login(next);
+}
+
+/* A place among those who wait there. */
+static void
+make_room_at_door(struct hub *hub, const uint8_t source[16])
+{
+	struct hub_peer *p;
+
+	if (count_source(hub, HUB_PEER_WAITING, source) < DOOR_WAITING ||
+	    (p = draw(hub, source, false)) == NULL)
+		return;
+	mg_log(MG_EVT_LIMIT,
+	    "from=%s ended: its source is under a penalty and many wait",
+	    p->addr);
 	hub_peer_end(p);
 }
 
@@ -83,10 +189,12 @@ on_grace(void *arg)
 {
 	struct hub_peer *p = arg;
 
-	if (!p->exempt)
+	if (!p->exempt && !p->queued)
 		hub_source_punish(&p->hub->sources, p->source,
 		    HUB_OFFENCE_GRACE, mg_time_boot_ms());
-	mg_log(MG_EVT_REFUSED, "from=%s took too long to log in", p->addr);
+	mg_log(MG_EVT_REFUSED, "from=%s %s", p->addr,
+	    p->queued ? "had no turn: others of its source fail to log in"
+		      : "took too long to log in");
 	hub_peer_end(p);
 }
 
@@ -94,7 +202,6 @@ static void
 on_first_byte(void *arg, uint32_t events)
 {
 	struct hub_peer *p = arg;
-	struct hub *hub = p->hub;
 	ssize_t n;
 	char c;
 
@@ -106,9 +213,7 @@ on_first_byte(void *arg, uint32_t events)
 		hub_peer_end(p);
 		return;
 	}
-	make_room(hub, HUB_PEER_LOGIN, hub->conf.logins_max,
-	    hub->conf.logins_per_source, p->source);
-	hub_peer_start(p); /* Rule 1 */
+	begin_login(p);
 }
 
 static bool
@@ -122,34 +227,41 @@ is_exempt(const struct hub *hub, const uint8_t addr[16])
 	return false;
 }
 
+/* Until it has spoken, and has had its turn at the door. */
+static int64_t
+wait_ms(const struct hub_peer *p)
+{
+	return p->narrow ? DOOR_WAITING * DOOR_GRACE_MS
+			 : p->hub->conf.login_grace_ms;
+}
+
 static void
 take_one(struct hub *hub, int fd, const struct sockaddr_storage *sa)
 {
 	uint8_t addr[16], source[16];
 	struct hub_peer *p;
+	bool narrow;
 	int one = 1;
 
 	hub_net_bytes(sa, addr);
 	hub_net_source(addr, source);
-	if (!is_exempt(hub, addr) &&
-	    hub_source_blocked_ms(&hub->sources, source, mg_time_boot_ms()) >
-		0) { /* Rule 4 */
-		close(fd);
-		return;
-	}
+	narrow = !is_exempt(hub, addr) && hub_source_blocked_ms(&hub->sources,
+					      source, mg_time_boot_ms()) > 0;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	if (narrow) /* Rule 4 */
+		make_room_at_door(hub, source);
 	make_room(hub, HUB_PEER_WAITING, hub->conf.waiting_max,
 	    hub->conf.waiting_max, source);
 	if ((p = hub_peer_new(hub, fd, sa)) == NULL)
 		return;
 	memcpy(p->source, source, sizeof(p->source));
 	p->exempt = is_exempt(hub, addr);
+	p->narrow = narrow;
 	if (mg_watch_add(hub->loop, fd, EPOLLIN, on_first_byte, p,
 		&p->sock_watch) != MG_ERR_OK ||
-	    mg_timer_set(hub->loop, &p->timer,
-		mg_time_boot_ms() + hub->conf.login_grace_ms, on_grace,
-		p) != MG_ERR_OK)
+	    mg_timer_set(hub->loop, &p->timer, mg_time_boot_ms() + wait_ms(p),
+		on_grace, p) != MG_ERR_OK)
 		hub_peer_end(p);
 }
 

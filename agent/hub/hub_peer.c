@@ -77,6 +77,8 @@ peer_free(struct hub_peer *p)
 	struct hub *hub = p->hub;
 
 	hub->count[p->state]--;
+	if (p->queued)
+		hub->nqueued--;
 	if (p->prev != NULL)
 		p->prev->next = p->next;
 	else
@@ -92,6 +94,8 @@ peer_free(struct hub_peer *p)
 	mg_chan_free(p->chan);
 	if (p->sock != -1)
 		close(p->sock);
+	if (p->narrow)
+		hub_door_opens(hub, p);
 	free(p->key);
 	free(p->list);
 	free(p);
@@ -122,6 +126,7 @@ hub_peers_end(struct hub *hub)
 {
 	struct hub_peer *p, *next;
 
+	hub->is_ending = true;
 	for (p = hub->first; p != NULL; p = next) {
 		next = p->next;
 		hub_peer_end(p);
@@ -243,9 +248,11 @@ on_who(struct hub_peer *p, uint32_t id, const struct mg_conn_who_req *m)
 	struct mg_conn_who_ans ans = {.who = MG_HUB_NOBODY, .name = ""};
 	enum mg_hub_who who;
 	const char *name;
+	bool first = false;
 
 	who = hub_keys_find(p->hub, m->key, m->key_len, &name);
 	if (who != MG_HUB_NOBODY) {
+		first = !p->is_known && p->narrow;
 		p->is_known = true;
 		if (!m->login || bind_key(p, who, name, m->key, m->key_len)) {
 			ans.who = (uint8_t)who;
@@ -253,6 +260,8 @@ on_who(struct hub_peer *p, uint32_t id, const struct mg_conn_who_req *m)
 		}
 	}
 	hub_peer_send(p, id, MG_MSG_CONN_WHO_ANS, &ans);
+	if (first)
+		hub_door_opens(p->hub, p);
 }
 
 union message {
@@ -471,7 +480,7 @@ start(struct hub_peer *p)
 	    .key_len = mg_buf_len(&p->hub->host_key),
 	    .peer = p->addr,
 	    .hub = conf->name,
-	    .grace_ms = (uint32_t)conf->login_grace_ms,
+	    .grace_ms = (uint32_t)hub_grace_ms(p),
 	    .command_ms = (uint32_t)conf->command_ms,
 	    .idle_ms = (uint32_t)conf->idle_ms,
 	    .dead_ms = (uint32_t)conf->dead_ms,
@@ -500,6 +509,9 @@ hub_peer_start(struct hub_peer *p)
 {
 	int64_t late = p->timer.at_ms + GRACE_EXTRA_MS;
 	bool ok;
+
+	if (p->narrow) /* it may have waited for its turn */
+		late = mg_time_boot_ms() + hub_grace_ms(p) + GRACE_EXTRA_MS;
 
 	mg_watch_del(p->sock_watch);
 	p->sock_watch = NULL;

@@ -20,6 +20,7 @@ worth_ms(enum hub_offence offence)
 	case HUB_OFFENCE_NONE:
 		return 0;
 	case HUB_OFFENCE_LOGIN:
+	case HUB_OFFENCE_CROWD:
 		return 5000;
 	case HUB_OFFENCE_GRACE:
 	case HUB_OFFENCE_PROTO:

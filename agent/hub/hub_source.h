@@ -8,9 +8,9 @@
 
 /*
  * Penalties of sources (hub_net_source()): each offence adds time; a source
- * that has gathered more than HUB_PENALTY_MIN_MS is not served until it is
- * over. A table of fixed size: when it is full, the penalty that ends first
- * is forgotten.
+ * that has gathered more than HUB_PENALTY_MIN_MS has a narrow door only until
+ * it is over (hub_accept.c). A table of fixed size: when it is full, the
+ * penalty that ends first is forgotten.
  */
 
 #define HUB_PENALTY_MIN_MS 15000
@@ -23,6 +23,7 @@ enum hub_offence {
 	HUB_OFFENCE_GRACE, /* took too long */
 	HUB_OFFENCE_PROTO, /* is not an ssh client */
 	HUB_OFFENCE_CRASH, /* the process that served it crashed */
+	HUB_OFFENCE_CROWD, /* logs in so often at once that it has to go */
 };
 
 struct hub_penalty {
@@ -40,7 +41,7 @@ void hub_sources_init(struct hub_sources *t, uint64_t seed);
 void hub_source_punish(struct hub_sources *t, const uint8_t source[16],
     enum hub_offence offence, int64_t now_ms);
 
-/* For how long the source is not served; 0: it is. */
+/* For how long the source is under a penalty; 0: it is not. */
 int64_t hub_source_blocked_ms(
     const struct hub_sources *t, const uint8_t source[16], int64_t now_ms);
 

@@ -177,3 +177,68 @@ says()
 	run S bob show "$CODE"
 	is 0
 }
+
+# from ADDRESS WHO COMMAND...: an approver's command from that address.
+from()
+{
+	ns timeout 30 ssh -F "$W/k/config" -b "$1" -i "$W/k/$2" -p 7022 \
+	    127.0.0.1 "${@:3}" </dev/null
+}
+# spoil ADDRESS N: N connections of it that are no ssh clients.
+spoil()
+{
+	ns python3 - "$1" "$2" <<-'END'
+	import socket, sys
+	for _ in range(int(sys.argv[2])):
+	    s = socket.create_connection(("127.0.0.1", 7022), 5, (sys.argv[1], 0))
+	    s.sendall(b"GET / HTTP/1.1\r\n\r\n")
+	    try:
+	        while s.recv(4096):
+	            pass
+	    except OSError:
+	        pass
+	END
+}
+
+@test "a source that fails has a narrow door: neighbours behind it get in, others notice nothing" {
+	hub_kill
+	hub_conf '[limits]' 'login-grace = 3s' 'penalty-exempt = none' 'logins = 16' 'logins-per-source = 8'
+	hub_start
+	spoil 127.0.0.2 3
+	# many hold the door, as slow as they may; bob has the same address
+	ns python3 - <<-'END' &
+	import socket, time
+	held, end = [], time.time() + 20
+	while time.time() < end:
+	    while len(held) < 12:
+	        s = socket.create_connection(("127.0.0.1", 7022), 5, ("127.0.0.2", 0))
+	        s.sendall(b"SSH-2.0-x\r\n")
+	        s.setblocking(False)
+	        held.append(s)
+	    time.sleep(0.1)
+	    for s in held[:]:
+	        try:
+	            while s.recv(4096):
+	                pass
+	            held.remove(s)
+	        except BlockingIOError:
+	            pass
+	        except OSError:
+	            held.remove(s)
+	END
+	soon ns grep -q 'its source is under a penalty' "$W/hub.log"
+	[ "$(processes)" -le 2 ] || fail "$(processes) processes of one source"
+	served # 127.0.0.1
+	bob_gets_in() { from 127.0.0.2 bob whoami; }
+	soon -t 20 bob_gets_in
+	ns pkill -n -f 'python3 -'
+	# nobody in the way: at once, while the penalty lasts
+	soon -t 20 none_is_left
+	t=$(date +%s%N)
+	bob_gets_in
+	[ $((($(date +%s%N) - t) / 1000000)) -lt 5000 ]
+	# who is nobody here is nobody all the same
+	run from 127.0.0.2 stranger whoami
+	is 255
+}
+none_is_left() { [ "$(processes)" -eq 0 ]; }
