@@ -26,6 +26,7 @@
 #define PAGE_MAX 131072
 #define TABLE_MAX ((size_t)1 << 26)
 #define FOLLOW_MS (24 * 3600 * 1000LL)
+#define FOLLOW_REST 9 /* times as long as the list took */
 
 static const char help[] =
     "commands:\n"
@@ -268,20 +269,22 @@ struct follow {
 	char (*old)[MG_UUID_STR];
 	size_t nold;
 	char (*new)[MG_UUID_STR];
-	size_t nnew;
+	size_t nnew, cap;
 	bool json;
 	unsigned width;
 };
 
+static int
+by_text(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
 static bool
 was_there(const struct follow *fo, const char *uuid)
 {
-	size_t i;
-
-	for (i = 0; i < fo->nold; i++)
-		if (strcmp(fo->old[i], uuid) == 0)
-			return true;
-	return false;
+	return fo->nold > 0 && bsearch(uuid, fo->old, fo->nold,
+				   sizeof(*fo->old), by_text) != NULL;
 }
 
 static bool
@@ -308,29 +311,53 @@ follow_item(struct conn *c, const struct mg_conn_item *item, void *arg)
 
 	if (fo->nnew == ROWS_MAX)
 		return true;
-	v = reallocarray(fo->new, fo->nnew + 1, sizeof(*v));
-	if (v == NULL)
-		return false;
-	fo->new = v;
+	if (fo->nnew == fo->cap) {
+		fo->cap = fo->cap == 0 ? 16 : fo->cap * 2;
+		v = reallocarray(fo->new, fo->cap, sizeof(*v));
+		if (v == NULL)
+			return false;
+		fo->new = v;
+	}
 	memcpy(fo->new[fo->nnew++], item->uuid, MG_UUID_STR);
 	return was_there(fo, item->uuid) || print_new(c, item, fo->json);
+}
+
+/*
+ * Until something changed, and long enough for a list to be a small part of
+ * the time: an inbox that is long, or that many follow, is looked at less
+ * often. False: it is over.
+ */
+static bool
+follow_wait(struct conn *c, int64_t took_ms)
+{
+	int64_t from = mg_time_boot_ms() + FOLLOW_REST * took_ms;
+
+	while (!c->changed && conn_step(c, c->deadline_ms))
+		conn_drain_hub(c);
+	while (!c->is_dead && mg_time_boot_ms() < from && conn_step(c, from))
+		conn_drain_hub(c);
+	return !c->is_dead;
 }
 
 static int
 inbox_follow(struct conn *c, const struct inbox_flags *flags)
 {
 	struct follow fo = {.json = flags->json};
+	int64_t began;
 
 	c->deadline_ms = mg_time_boot_ms() + FOLLOW_MS;
-	while (each_item(c, false, true, follow_item, &fo)) {
+	for (;;) {
+		began = mg_time_boot_ms();
+		if (!each_item(c, false, true, follow_item, &fo))
+			break;
 		free(fo.old);
 		fo.old = fo.new;
 		fo.nold = fo.nnew;
 		fo.new = NULL;
-		fo.nnew = 0;
-		while (!c->changed && conn_step(c, c->deadline_ms))
-			conn_drain_hub(c);
-		if (c->is_dead)
+		fo.nnew = fo.cap = 0;
+		if (fo.nold > 0)
+			qsort(fo.old, fo.nold, sizeof(*fo.old), by_text);
+		if (!follow_wait(c, mg_time_boot_ms() - began))
 			break;
 	}
 	free(fo.old);

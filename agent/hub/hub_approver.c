@@ -60,28 +60,30 @@ fill_item(const struct hub_peer *p, const struct hub_request *req,
 
 /* ---- the inbox ---- */
 
-struct order {
-	const char *name;
-	int64_t now_ms;
+/* One to be sorted; what is asked of it often is asked once. */
+struct entry {
+	const struct hub_request *req;
+	bool due;
 };
 
 /* Whether this person is asked and has not answered. */
 static bool
-is_due(const struct hub_request *req, const struct order *o)
+is_due(const struct hub_request *req, const char *name)
 {
-	const struct hub_decision *d = hub_store_decision(req, o->name);
+	const struct hub_decision *d = hub_store_decision(req, name);
 
-	return !req->ended && hub_request_asks(req, o->name) != NULL &&
+	return !req->ended && hub_request_asks(req, name) != NULL &&
 	       (d == NULL || d->judged == MG_HUB_REFUSED);
 }
 
 /* What waits for the reader first, then what ends first, ended ones last. */
 static int
-compare(const void *a, const void *b, void *arg)
+compare(const void *a, const void *b)
 {
-	const struct hub_request *x = *(const struct hub_request *const *)a;
-	const struct hub_request *y = *(const struct hub_request *const *)b;
-	bool dx = is_due(x, arg), dy = is_due(y, arg);
+	const struct hub_request *x = ((const struct entry *)a)->req;
+	const struct hub_request *y = ((const struct entry *)b)->req;
+	bool dx = ((const struct entry *)a)->due;
+	bool dy = ((const struct entry *)b)->due;
 
 	if (x->ended != y->ended)
 		return x->ended ? 1 : -1;
@@ -96,21 +98,23 @@ compare(const void *a, const void *b, void *arg)
 
 /* The requests for one reader, in order; the caller frees *vp. */
 static enum mg_err
-select_requests(
-    struct hub_peer *p, bool ended, struct hub_request ***vp, size_t *np)
+select_requests(struct hub_peer *p, bool ended, struct entry **vp, size_t *np)
 {
-	struct hub_store *s = &p->hub->store;
-	struct order o = {.name = p->name, .now_ms = hub_now(p->hub)};
-	struct hub_request **v;
+	const struct hub_store *s = &p->hub->store;
+	int64_t now_ms = hub_now(p->hub);
+	struct entry *v;
 	size_t i, n = 0;
 
 	*np = 0;
-	if ((v = calloc(s->n + 1, sizeof(struct hub_request *))) == NULL)
+	if ((v = calloc(s->n + 1, sizeof(*v))) == NULL)
 		return MG_ERR_NOMEM;
-	for (i = 0; i < s->n; i++)
-		if (ended || hub_request_left_ms(s->v[i], o.now_ms) > 0)
-			v[n++] = s->v[i];
-	qsort_r(v, n, sizeof(struct hub_request *), compare, &o);
+	for (i = 0; i < s->n; i++) {
+		if (!ended && hub_request_left_ms(s->v[i], now_ms) == 0)
+			continue;
+		v[n].req = s->v[i];
+		v[n++].due = is_due(s->v[i], p->name);
+	}
+	qsort(v, n, sizeof(*v), compare);
 	*vp = v;
 	*np = n;
 	return MG_ERR_OK;
@@ -144,7 +148,7 @@ hub_list_more(struct hub_peer *p)
 void
 hub_on_list(struct hub_peer *p, uint32_t id, const struct mg_conn_list_req *m)
 {
-	struct hub_request **v;
+	struct entry *v;
 	size_t n, i;
 
 	if (p->list != NULL) {
@@ -159,7 +163,7 @@ hub_on_list(struct hub_peer *p, uint32_t id, const struct mg_conn_list_req *m)
 	}
 	p->list = calloc(n + 1, sizeof(*p->list));
 	for (i = 0; p->list != NULL && i < n; i++)
-		p->list[i] = v[i]->uuid;
+		p->list[i] = v[i].req->uuid;
 	free(v);
 	if (p->list == NULL) {
 		hub_peer_done(p, id, false, "the hub is out of memory");

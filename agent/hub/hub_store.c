@@ -276,6 +276,32 @@ insert(struct hub_store *s, struct hub_request *req)
 	return MG_ERR_OK;
 }
 
+static struct hub_load *
+load_of(struct hub_store *s, const char *host, bool make)
+{
+	size_t size = strlen(host) + 1;
+	struct hub_load *l;
+
+	for (l = s->loads; l != NULL; l = l->next)
+		if (strcmp(l->host, host) == 0)
+			return l;
+	if (!make || (l = calloc(1, sizeof(*l) + size)) == NULL)
+		return NULL;
+	memcpy(l->host, host, size);
+	l->next = s->loads;
+	s->loads = l;
+	return l;
+}
+
+/* It waits for nobody any more. */
+static void
+unload(struct hub_request *req)
+{
+	if (req->load != NULL)
+		req->load->pending--;
+	req->load = NULL;
+}
+
 static enum mg_err
 apply_put(struct hub_store *s, struct hub_request *req,
     const struct mg_rec *rec, int64_t at)
@@ -290,10 +316,15 @@ apply_put(struct hub_store *s, struct hub_request *req,
 	}
 	if ((req = hub_request_new(&v, at)) == NULL)
 		return MG_ERR_NOMEM;
-	if ((r = insert(s, req)) != MG_ERR_OK) {
+	if ((req->load = load_of(s, req->host, true)) == NULL)
+		r = MG_ERR_NOMEM;
+	else
+		r = insert(s, req);
+	if (r != MG_ERR_OK) {
 		hub_request_free(req);
 		return r;
 	}
+	req->load->pending++;
 	s->bytes += req->bytes;
 	return MG_ERR_OK;
 }
@@ -312,8 +343,10 @@ apply_state(struct hub_request *req, const struct mg_rec *rec, int64_t at)
 	if (mg_rec_has(rec, "deadline"))
 		req->deadline_ms = mg_rec_int(rec, "deadline", 0);
 	req->ended = mg_rec_bool(rec, "ended");
-	if (req->ended)
+	if (req->ended) {
 		req->ended_ms = at;
+		unload(req);
+	}
 	return MG_ERR_OK;
 }
 
@@ -364,6 +397,7 @@ apply_drop(struct hub_store *s, struct hub_request *req)
 	memmove(s->v + at, s->v + at + 1, (s->n - at - 1) * sizeof(*s->v));
 	s->n--;
 	s->bytes -= req->bytes;
+	unload(req);
 	hub_request_free(req);
 }
 
@@ -422,11 +456,17 @@ fold(void *arg, const struct mg_rec *rec, const char **whyp)
 static void
 forget_all(struct hub_store *s)
 {
+	struct hub_load *l;
+
 	while (s->n > 0)
 		hub_request_free(s->v[--s->n]);
 	free(s->v);
 	s->v = NULL;
 	s->cap = 0;
+	while ((l = s->loads) != NULL) {
+		s->loads = l->next;
+		free(l);
+	}
 }
 
 enum mg_err
@@ -495,14 +535,11 @@ out:
 }
 
 static size_t
-pending_of(const struct hub_store *s, const char *host)
+pending_of(struct hub_store *s, const char *host)
 {
-	size_t i, n = 0;
+	const struct hub_load *l = load_of(s, host, false);
 
-	for (i = 0; i < s->n; i++)
-		if (!s->v[i]->ended && strcmp(s->v[i]->host, host) == 0)
-			n++;
-	return n;
+	return l == NULL ? 0 : l->pending;
 }
 
 static enum mg_err
@@ -517,10 +554,12 @@ check_room(struct hub_store *s, int64_t now_ms, const char *host, char *why,
 			    why, size, MG_ERR_SYS, "the hub cannot write");
 	}
 	if (s->n >= s->limits.requests || s->bytes >= s->limits.bytes)
-		return refuse(why, size, MG_ERR_LIMIT, "the hub is full");
+		return refuse(why, size, MG_ERR_LIMIT,
+		    "the hub is full ('requests' and 'queue-mib' of hub.ini)");
 	if (pending_of(s, host) >= s->limits.requests_per_host)
 		return refuse(why, size, MG_ERR_LIMIT,
-		    "the hub holds as many requests of this host as it may");
+		    "the hub holds as many requests of this host as it may "
+		    "('requests-per-host' of hub.ini)");
 	return MG_ERR_OK;
 }
 

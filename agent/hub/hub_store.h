@@ -48,7 +48,8 @@ struct hub_request {
 	int64_t put_ms;	  /* first seen */
 	int64_t deadline_ms, ended_ms;
 	struct hub_decision *decisions;
-	size_t bytes; /* about how much memory it takes */
+	struct hub_load *load; /* it counts there; NULL: it has ended */
+	size_t bytes;	       /* about how much memory it takes */
 };
 
 struct hub_store_limits {
@@ -58,8 +59,16 @@ struct hub_store_limits {
 	int64_t keep_ended_ms;
 };
 
+/* A host's requests that have not ended. */
+struct hub_load {
+	struct hub_load *next;
+	size_t pending;
+	char host[];
+};
+
 struct hub_store {
 	struct hub_journal journal;
+	struct hub_load *loads; /* of hosts that ever had some */
 	struct hub_store_limits limits;
 	struct hub_request **v; /* by uuid */
 	size_t n, cap;

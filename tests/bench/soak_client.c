@@ -6,8 +6,10 @@
  *	soak_client file N OPERATION	files N requests that wait
  *	soak_client flood N KIND	keeps N connections open, until killed:
  *		idle	says nothing		half	half a frame
- *		slow	a byte a second		fds	descriptors with each
- *byte
+ *		slow	a byte a second		fds	descriptors a second
+ *		mute	asks for every request, and never reads
+ *		churn	hangs up at once and connects again, all the time
+ *		bomb	descriptors as fast as the kernel takes them
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -84,10 +86,10 @@ ask_often(double rate, double seconds)
 			ts.tv_nsec = (long)((next - t) * 1e6) % 1000000000;
 			nanosleep(&ts, NULL);
 		}
-		t = now_ms();
+		/* From when it was due: who waits for an answer asks late. */
 		if (!ask(MG_MSG_LIST_REQ, &q))
 			failed++;
-		times[n++] = now_ms() - t;
+		times[n++] = now_ms() - next;
 		next += 1e3 / rate;
 	}
 	if (n == 0)
@@ -163,6 +165,20 @@ send_fds(int fd)
 	(void)!sendmsg(fd, &m, MSG_NOSIGNAL);
 }
 
+/* A list of everything, on a socket that stays ours. */
+static void
+ask_all(int fd)
+{
+	struct mg_list_req q = {
+	    .what = MG_LIST_REQUESTS, .everyone = true, .id = ""};
+	struct mg_buf b;
+
+	mg_buf_init(&b, 4096);
+	if (mg_msg_encode(&b, 1, MG_MSG_LIST_REQ, &q, NULL) == MG_ERR_OK)
+		(void)!send(fd, mg_buf_ptr(&b), mg_buf_len(&b), MSG_NOSIGNAL);
+	mg_buf_fini(&b);
+}
+
 /* What a connection does once a second, beginning with its first. */
 static void
 misbehave(int fd, const char *kind, bool first)
@@ -170,9 +186,14 @@ misbehave(int fd, const char *kind, bool first)
 	static const char frame[] = "\0\0\1\0\0\1\0\1\0\0\0\1half";
 	char buf[4096];
 
+	if (strcmp(kind, "mute") == 0) {
+		if (first)
+			ask_all(fd);
+		return;
+	}
 	while (recv(fd, buf, sizeof(buf), MSG_DONTWAIT) > 0)
 		continue;
-	if (strcmp(kind, "fds") == 0)
+	if (strcmp(kind, "fds") == 0 || strcmp(kind, "bomb") == 0)
 		send_fds(fd);
 	else if (strcmp(kind, "half") == 0 && first)
 		(void)!send(fd, frame, sizeof(frame) - 1, MSG_NOSIGNAL);
@@ -193,7 +214,8 @@ flood(size_t n, const char *kind)
 {
 	static int fds[FLOOD_MAX];
 	struct timespec second = {.tv_sec = 1};
-	bool first;
+	bool first, churns = strcmp(kind, "churn") == 0;
+	bool hurries = churns || strcmp(kind, "bomb") == 0;
 	size_t i;
 
 	if (n > FLOOD_MAX)
@@ -202,7 +224,7 @@ flood(size_t n, const char *kind)
 		fds[i] = -1;
 	for (;;) {
 		for (i = 0; i < n; i++) {
-			if (fds[i] != -1 && is_over(fds[i])) {
+			if (fds[i] != -1 && (churns || is_over(fds[i]))) {
 				close(fds[i]);
 				fds[i] = -1;
 			}
@@ -211,7 +233,8 @@ flood(size_t n, const char *kind)
 			if (fds[i] != -1)
 				misbehave(fds[i], kind, first);
 		}
-		nanosleep(&second, NULL);
+		if (!hurries)
+			nanosleep(&second, NULL);
 	}
 }
 

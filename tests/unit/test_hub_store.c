@@ -636,7 +636,8 @@ a_full_hub_forgets_ended_requests_first(void **state_)
 		assert_int_equal(put_as(host, host, i, NULL), MG_ERR_OK);
 	}
 	assert_int_equal(put_as("web-9", "web-9", i, NULL), MG_ERR_LIMIT);
-	assert_string_equal(why, "the hub is full");
+	assert_string_equal(
+	    why, "the hub is full ('requests' and 'queue-mib' of hub.ini)");
 	assert_int_equal(state("web-3", 33, "granted", true), MG_ERR_OK);
 	assert_int_equal(put_as("web-9", "web-9", i, NULL), MG_ERR_OK);
 	assert_null(get(33));
