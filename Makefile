@@ -151,6 +151,7 @@ $(eval $(call binary,modelgate,agent/cli/main.c $(wildcard agent/cli/cmd_*.c),$(
 $(eval $(call binary,modelgate-policy,$(wildcard agent/cli/policy/*.c),$(LIBPOL) $(lib),-linih -lcrypto))
 $(eval $(call binary,modelgate-doctor,$(wildcard agent/cli/doctor/*.c),$(LIBPOL) $(sys),-linih -lcrypto -laudit))
 $(eval $(call binary,modelgate-enroll,$(wildcard agent/cli/enroll/*.c),$(lib),-lqrencode))
+$(eval $(call binary,modelgate-tokens,agent/cli/tokens/main.c agent/cli/enroll/enroll_tty.c,$(lib),-lcrypto))
 $(eval $(call binary,modelgate-ledger,$(wildcard agent/cli/ledger/*.c),$(LIBLED) $(LIBVER) $(lib),-linih -lzstd -lcrypto))
 $(eval $(call binary,modelgate-artifact,$(wildcard agent/cli/artifact/*.c),$(LIBVER) $(lib),-ljansson -lcrypto -lpthread -lm))
 

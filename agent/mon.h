@@ -38,6 +38,7 @@
  *	mon_need.c	who has to agree with a request, who may
  *	mon_request.c	a request on record, to its grant and its end
  *	mon_auth.c	second factor, enrolment
+ *	mon_tokens.c	sets of break-glass tokens
  *	mon_store.c	digests and signatures of artifacts, their copies
  *	mon_prune.c	copies that nobody needs any more
  *	mon_model.c	what is deployed here, and whether it still is
@@ -64,6 +65,7 @@
 #define MON_DIGEST_DEADLINE_MS 3600000
 #define MON_VERIFY_DEADLINE_MS 10000
 #define MON_AUTH_DEADLINE_MS 130000
+#define MON_TOKENS_DEADLINE_MS 620000 /* they are long to type */
 #define MON_LINK_IDLE_MS 60000
 #define MON_KILL_DEADLINE_MS 3000 /* then others do mg-run's work */
 
@@ -480,6 +482,9 @@ typedef void (*mon_auth_fn)(void *arg, enum mg_why why, const char *text);
 void mon_auth_check(struct mon_client *c, const char *user, uint32_t uid,
     const char *service, const char *about, const char *uuid, mon_auth_fn fn,
     void *arg);
+/* As that, for need break-glass tokens; in the state req has them then. */
+void mon_auth_tokens(struct mon_client *c, const struct mg_req *req,
+    const char *about, mon_auth_fn fn, void *arg);
 void mon_auth_enroll(struct mon_client *c);
 void mon_auth_unenroll(struct mon_client *c, const char *user);
 void mon_auth_answer(struct mon_client *c, struct mg_frame *f);
@@ -491,6 +496,22 @@ void mon_auth_client_gone(struct mon_client *c);
  */
 bool mon_may(
     struct mon_client *c, const char *operation, char *user, size_t size);
+
+/* ---- mon_tokens.c ---- */
+
+/* Makes or voids a set, for root. */
+void mon_tokens_order(struct mon_client *c, const struct mg_tokens_req *q);
+/* How many sets can be used where a rule asks for need tokens. */
+unsigned mon_tokens_left(const struct mon *m, unsigned need);
+/* Names them to mg-auth; msg points into the state. */
+void mon_tokens_offer(
+    const struct mon *m, unsigned need, struct mg_auth_start *msg);
+/* Whether what was typed are as many tokens of one usable set as it takes. */
+bool mon_tokens_judge(const struct mon *m, unsigned need,
+    const struct mg_auth_result *res) MG_MUST_CHECK;
+/* One row of a listing. */
+void mon_tokens_put(
+    const struct mon *m, const struct mg_token_set *s, struct mg_json *j);
 
 /* ---- mon_store.c ---- */
 

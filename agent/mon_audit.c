@@ -317,6 +317,36 @@ fill_waiver(struct mg_audit_req *a, const struct mg_rec *rec)
 }
 
 static void
+fill_tokens(struct mg_audit_req *a, const struct mg_rec *rec)
+{
+	const char *what = mg_rec_str(rec, "what", "");
+	bool made = strcmp(what, "made") == 0, used = strcmp(what, "used") == 0;
+	bool locked = mg_rec_bool(rec, "locked");
+	const char *const *numbers;
+	char text[2 * MG_TOKENS_MAX + 1] = "";
+	size_t n, i;
+
+	a->type = made || strcmp(what, "void") == 0 ? T_USER_CHAUTHTOK
+		  : locked			    ? T_ANOM_LOGIN_FAILURES
+						    : T_USER_AUTH;
+	a->op = made			     ? "tokens-made"
+		: used			     ? "tokens-used"
+		: locked		     ? "tokens-lock"
+		: strcmp(what, "wrong") == 0 ? "tokens-wrong"
+					     : "tokens-void";
+	a->why = mg_rec_str(rec, "why", "");
+	a->success = strcmp(what, "wrong") != 0;
+	more(a, "set", mg_rec_str(rec, "set", ""));
+	numbers = mg_rec_strv(rec, "numbers", &n);
+	for (i = 0; i < n && i < MG_TOKENS_MAX; i++) {
+		if (i > 0)
+			text[2 * i - 1] = ',';
+		text[2 * i] = numbers[i][0];
+	}
+	more(a, "tokens", text);
+}
+
+static void
 fill_outage(struct mg_audit_req *a, const struct mg_rec *rec)
 {
 	a->type = mg_rec_bool(rec, "down") ? T_SERVICE_STOP : T_SERVICE_START;
@@ -448,6 +478,8 @@ mon_audit_fill(struct mon *m, const struct mg_rec *rec, struct mg_audit_req *a)
 		fill_factor(a, rec, type);
 	else if (strcmp(type, "waiver") == 0)
 		fill_waiver(a, rec);
+	else if (strcmp(type, "tokens") == 0)
+		fill_tokens(a, rec);
 	else if (strcmp(type, "review") == 0)
 		fill_review(a, rec);
 	else if (strcmp(type, "model") == 0)

@@ -12,6 +12,8 @@
  * 3. A try is on record before anybody hears how it went.
  * 4. A question that nobody answered is no try; it is on record as refusals
  *    are, up to a rate: who asks and hangs up does not fill the ledger.
+ * 5. Tokens are judged here, in one go, when all of them are there: before
+ *    that nothing was guessed, and nothing is out.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +37,7 @@ struct mon_auth {
 	char about[511];
 	char uuid[MG_UUID_STR];
 	unsigned answers; /* handed to mg-auth */
+	unsigned tokens;  /* that a rule asks for */
 	bool finished;
 	mon_auth_fn fn;
 	void *arg;
@@ -93,12 +96,29 @@ recorded(void *arg, enum mg_why failed)
 	conclude(a);
 }
 
-static bool
-is_locked(struct mon *m, const char *user)
+/* Wrong codes and wrong tokens are counted apart: who knows codes gets no
+ * more guesses at tokens by them. */
+static const struct mg_factor *
+guesses(const struct mon_auth *a)
 {
-	const struct mg_factor *f = mg_state_factor(m->state, user);
+	return a->mode == MG_AUTH_TOKENS
+		   ? mg_state_token_guesses(a->m->state, a->user)
+		   : mg_state_factor(a->m->state, a->user);
+}
+
+static bool
+is_locked(const struct mon_auth *a)
+{
+	const struct mg_factor *f = guesses(a);
 
 	return f != NULL && f->locked_until_bt > mg_time_boot_ms();
+}
+
+static enum mg_why
+locked_why(const struct mon_auth *a)
+{
+	return a->mode == MG_AUTH_TOKENS ? MG_WHY_TOKENS_LOCKED
+					 : MG_WHY_MFA_LOCKED;
 }
 
 /*
@@ -107,17 +127,19 @@ is_locked(struct mon *m, const char *user)
  * is one guess, then the next lock.
  */
 static bool
-may_guess(struct mon *m, const char *user)
+may_guess(const struct mon_auth *self)
 {
-	const struct mg_factor *f = mg_state_factor(m->state, user);
+	const struct mg_factor *f = guesses(self);
 	unsigned fails = f == NULL ? 0 : f->fails, out = 0;
 	const struct mon_auth *a;
 
-	if (is_locked(m, user))
+	if (is_locked(self))
 		return false;
-	for (a = m->auths; a != NULL; a = a->next)
-		if (strcmp(a->user, user) == 0 && !a->finished &&
-		    a->answers > 0)
+	if (self->mode == MG_AUTH_TOKENS)
+		return true; /* Rule 5 */
+	for (a = self->m->auths; a != NULL; a = a->next)
+		if (strcmp(a->user, self->user) == 0 && !a->finished &&
+		    a->mode != MG_AUTH_TOKENS && a->answers > 0)
 			out++;
 	return out < (fails < MG_MFA_TRIES ? MG_MFA_TRIES - fails : 1);
 }
@@ -126,7 +148,7 @@ may_guess(struct mon *m, const char *user)
 static void
 record_try(struct mon_auth *a, bool ok, bool counts, bool replay)
 {
-	const struct mg_factor *f = mg_state_factor(a->m->state, a->user);
+	const struct mg_factor *f = guesses(a);
 	bool locks;
 	struct mon_txn *t;
 	struct mg_json *j;
@@ -182,19 +204,98 @@ record_change(struct mon_auth *a, bool ok)
 }
 
 static void
+put_numbers(struct mg_json *j, const struct mg_auth_result *res)
+{
+	char text[8];
+	size_t i;
+
+	mg_json_arr(j, "numbers");
+	for (i = 0; i < res->numbers_len; i++) {
+		snprintf(text, sizeof(text), "%u", res->numbers[i]);
+		mg_json_str(j, NULL, text);
+	}
+	mg_json_arr_end(j);
+}
+
+/* What came of tokens; res: what was judged, NULL: nothing was. Rule 3, and
+ * mon_tokens.c, Rule 3: with this they are used up. */
+static void
+record_tokens(struct mon_auth *a, bool ok, const struct mg_auth_result *res)
+{
+	const struct mg_factor *f = guesses(a);
+	bool counts = !ok && res != NULL, locks;
+	struct mon_txn *t;
+	struct mg_json *j;
+
+	a->finished = true;
+	mg_timer_clear(a->m->loop, &a->timer);
+	if (res == NULL && !mon_may_record(a->m, a->uid)) { /* Rule 4 */
+		mon_proc_stop(&a->proc);
+		mon_txn_commit(mon_txn_begin(a->m), recorded, a);
+		return;
+	}
+	locks = counts && (f == NULL ? 0 : f->fails) + 1 >= MG_MFA_TRIES;
+	t = mon_txn_begin(a->m);
+	j = mon_rec_begin(t, "tokens");
+	mg_json_str(j, "what", ok ? "used" : "wrong");
+	mg_json_str(j, "uuid", a->uuid);
+	mg_json_str(j, "user", a->user);
+	mg_json_int(j, "uid", a->uid);
+	mg_json_int(j, "ses", a->ses);
+	mg_json_str(j, "set", res == NULL ? "" : res->set);
+	if (res != NULL)
+		put_numbers(j, res);
+	mg_json_bool(j, "counts", counts);
+	mg_json_bool(j, "locked", locks);
+	mg_json_str(j, "why", ok ? "" : mg_why_word(a->why));
+	mon_rec_end(t);
+	mg_log(MG_EVT_TOKENS, "user=%s set=%s what=%s locked=%d", a->user,
+	    res == NULL ? "" : res->set, ok ? "used" : "wrong", locks);
+	mon_proc_stop(&a->proc); /* res lies in its channel */
+	mon_txn_commit(t, recorded, a);
+}
+
+static void
 fail(struct mon_auth *a, enum mg_why why, const char *text, bool counts)
 {
 	a->why = why;
 	snprintf(a->text, sizeof(a->text), "%s", text);
-	if (a->mode == MG_AUTH_CHECK || counts)
+	if (a->mode == MG_AUTH_TOKENS)
+		record_tokens(a, false, NULL);
+	else if (a->mode == MG_AUTH_CHECK || counts)
 		record_try(a, false, counts, false);
 	else
 		record_change(a, false);
 }
 
+/* Rule 5 */
+static void
+take_tokens(struct mon_auth *a, const struct mg_auth_result *res)
+{
+	bool ok;
+
+	if (!res->ok) {
+		fail(a, MG_WHY_TOKENS, res->text, false);
+		return;
+	}
+	if (is_locked(a)) { /* by tries side by side */
+		fail(a, MG_WHY_TOKENS_LOCKED, "", false);
+		return;
+	}
+	ok = mon_tokens_judge(a->m, a->tokens, res);
+	a->why = ok ? MG_WHY_NONE : MG_WHY_TOKENS;
+	snprintf(a->text, sizeof(a->text), "%s",
+	    ok ? "" : mg_why_sentence(MG_WHY_TOKENS));
+	record_tokens(a, ok, res);
+}
+
 static void
 take_result(struct mon_auth *a, const struct mg_auth_result *res)
 {
+	if (a->mode == MG_AUTH_TOKENS) {
+		take_tokens(a, res);
+		return;
+	}
 	if (res->ok) {
 		a->why = MG_WHY_NONE;
 		snprintf(a->text, sizeof(a->text), "%s", res->text);
@@ -291,8 +392,8 @@ mon_auth_answer(struct mon_client *c, struct mg_frame *f)
 	if (a->finished || !mon_proc_is_up(&a->proc) ||
 	    mg_frame_decode(f, &ans, sizeof(ans)) != MG_ERR_OK)
 		return;
-	if (a->answers == 0 && !may_guess(c->m, a->user)) {
-		fail(a, MG_WHY_MFA_LOCKED, "", false);
+	if (a->answers == 0 && !may_guess(a)) {
+		fail(a, locked_why(a), "", false);
 		return;
 	}
 	a->answers++; /* Rule 2 */
@@ -309,7 +410,7 @@ mon_auth_client_gone(struct mon_client *c)
 	a->client = NULL;
 	if (a->finished || a->answers > 0)
 		return; /* Rule 2: it goes on without the client */
-	if (a->mode == MG_AUTH_CHECK && a->fn != NULL)
+	if (a->fn != NULL)
 		fail(a, MG_WHY_MFA_FAILED, "nobody answers", false);
 	else
 		auth_free(a);
@@ -327,10 +428,12 @@ start(struct mon_auth *a)
 	    .rhost = "",
 	    .about = a->about};
 
-	if (a->mode != MG_AUTH_UNENROLL && is_locked(a->m, a->user)) {
-		fail(a, MG_WHY_MFA_LOCKED, "", false);
+	if (a->mode != MG_AUTH_UNENROLL && is_locked(a)) {
+		fail(a, locked_why(a), "", false);
 		return;
 	}
+	if (a->mode == MG_AUTH_TOKENS)
+		mon_tokens_offer(a->m, a->tokens, &msg);
 	a->proc.on_frame = auth_frame;
 	a->proc.on_end = auth_ended;
 	a->proc.arg = a;
@@ -341,7 +444,10 @@ start(struct mon_auth *a)
 		fail(a, MG_WHY_INTERNAL, "", false);
 		return;
 	}
-	mon_timer_set(a->m, &a->timer, mg_time_boot_ms() + MON_AUTH_DEADLINE_MS,
+	mon_timer_set(a->m, &a->timer,
+	    mg_time_boot_ms() + (a->mode == MG_AUTH_TOKENS
+					? MON_TOKENS_DEADLINE_MS
+					: MON_AUTH_DEADLINE_MS),
 	    auth_late, a);
 }
 
@@ -368,13 +474,10 @@ auth_new(struct mon_client *c, enum mg_auth_mode mode)
 	return a;
 }
 
-void
-mon_auth_check(struct mon_client *c, const char *user, uint32_t uid,
-    const char *service, const char *about, const char *uuid, mon_auth_fn fn,
-    void *arg)
+static void
+begin(struct mon_auth *a, const char *user, uint32_t uid, const char *service,
+    const char *about, const char *uuid, mon_auth_fn fn, void *arg)
 {
-	struct mon_auth *a = auth_new(c, MG_AUTH_CHECK);
-
 	snprintf(a->user, sizeof(a->user), "%s", user);
 	snprintf(a->by, sizeof(a->by), "%s", user);
 	snprintf(a->service, sizeof(a->service), "%s", service);
@@ -384,6 +487,25 @@ mon_auth_check(struct mon_client *c, const char *user, uint32_t uid,
 	a->fn = fn;
 	a->arg = arg;
 	start(a);
+}
+
+void
+mon_auth_check(struct mon_client *c, const char *user, uint32_t uid,
+    const char *service, const char *about, const char *uuid, mon_auth_fn fn,
+    void *arg)
+{
+	begin(auth_new(c, MG_AUTH_CHECK), user, uid, service, about, uuid, fn,
+	    arg);
+}
+
+void
+mon_auth_tokens(struct mon_client *c, const struct mg_req *req,
+    const char *about, mon_auth_fn fn, void *arg)
+{
+	struct mon_auth *a = auth_new(c, MG_AUTH_TOKENS);
+
+	a->tokens = req->tokens;
+	begin(a, req->user, req->uid, "break-glass", about, req->uuid, fn, arg);
 }
 
 /* ---- enrolment ---- */

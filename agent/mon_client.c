@@ -338,6 +338,7 @@ ask_other(struct mon_client *c, struct mg_frame *f)
 		struct mg_end_req end;
 		struct mg_unenroll_req unenroll;
 		struct mg_discard_req discard;
+		struct mg_tokens_req tokens;
 	} q;
 	bool ok = true;
 
@@ -372,6 +373,12 @@ ask_other(struct mon_client *c, struct mg_frame *f)
 		     MG_ERR_OK;
 		if (ok)
 			mon_discard(c, &q.discard);
+		break;
+	case MG_MSG_TOKENS_REQ:
+		ok = mg_frame_decode(f, &q.tokens, sizeof(q.tokens)) ==
+		     MG_ERR_OK;
+		if (ok)
+			mon_tokens_order(c, &q.tokens);
 		break;
 	default:
 		ok = false;

@@ -462,7 +462,10 @@ send_put(struct mon_link *l, struct mg_req *req)
 		return;
 	mg_buf_init(&b, MG_TEXT_MAX);
 	snprintf(summary, sizeof(summary), "%s%s %s%s%s",
-	    mg_req_wants_review(req) ? "REVIEW of what broke the glass: " : "",
+	    !mg_req_wants_review(req) ? ""
+	    : req->live.tokens > 0
+		? "REVIEW of what broke the glass with tokens: "
+		: "REVIEW of what broke the glass: ",
 	    req->operation, req->model, req->version[0] != '\0' ? "@" : "",
 	    req->version);
 	msg.summary = summary;

@@ -217,6 +217,11 @@ find_in(const struct mon_job *job, struct mg_req *req)
 		if (req->live.state == MG_REQ_GRANTED && req->uses != 0 &&
 		    req->live.used >= req->uses)
 			continue;
+		/* One that waits for people does not break the glass. */
+		if (req->live.state == MG_REQ_PENDING &&
+		    (job->flags & MG_RUN_BREAK_GLASS) != 0 &&
+		    strcmp(req->waive, "break-glass") != 0)
+			continue;
 		break;
 	}
 	return req;
@@ -642,6 +647,8 @@ put_request(struct mon_job *job, struct mg_json *j, const char *nonce)
 	mg_json_strv(j, "review", v->reviewers,
 	    strcmp(job->waive, "break-glass") == 0 ? v->nreviewers : 0);
 	mg_json_bool(j, "mfa", v->mfa);
+	mg_json_int(j, "tokens",
+	    strcmp(job->waive, "break-glass") == 0 ? v->break_glass_tokens : 0);
 	mg_json_bool(j, "confirm", v->confirm_number);
 	mg_json_bool(j, "grant_only", (job->flags & MG_RUN_GRANT_ONLY) != 0);
 	mg_json_int(j, "bytes", (int64_t)job->bytes);
@@ -736,7 +743,14 @@ job_filed(void *arg, enum mg_why why)
 		job_wait(job, "");
 }
 
-/* ---- the second factor ---- */
+/* ---- the second factor, and tokens behind it ---- */
+
+/* Whether it was an answer, and the wrong one. */
+static bool
+is_wrong(enum mg_why why)
+{
+	return why == MG_WHY_MFA_FAILED || why == MG_WHY_TOKENS;
+}
 
 static void
 factor_answered(void *arg, enum mg_why why, const char *text)
@@ -750,10 +764,11 @@ factor_answered(void *arg, enum mg_why why, const char *text)
 		return;
 	}
 	if (why == MG_WHY_NONE) {
-		job_wait(job, "");
+		job->tries = 0;
+		job_factor(job);
 		return;
 	}
-	if (why == MG_WHY_MFA_FAILED && job->client != NULL &&
+	if (is_wrong(why) && job->client != NULL &&
 	    ++job->tries < MFA_TRIES_PER_REQUEST && mg_req_is_live(req)) {
 		struct mg_auth_info info = {.is_error = true, .text = text};
 
@@ -767,12 +782,18 @@ factor_answered(void *arg, enum mg_why why, const char *text)
 		mon_job_free(job);
 }
 
+/* Asks for what has not been given yet; then the request waits. */
 static void
 job_factor(struct mon_job *job)
 {
 	struct mg_req *req = job->req;
+	bool mfa = req->mfa && !req->live.mfa_done;
 	char what[300], about[511];
 
+	if (!mfa && (req->tokens == 0 || req->live.tokens > 0)) {
+		job_wait(job, "");
+		return;
+	}
 	if (job->client == NULL) {
 		/* Nobody is left to answer; it times out, or its requester
 		 * comes back. */
@@ -781,10 +802,14 @@ job_factor(struct mon_job *job)
 	}
 	mon_req_subject(
 	    req->operation, req->model, req->version, what, sizeof(what));
-	snprintf(about, sizeof(about), "%s on %s", what, job->m->conf.host);
+	snprintf(about, sizeof(about), "%s%s on %s",
+	    mfa ? "" : "breaking the glass for ", what, job->m->conf.host);
 	job->asking = true;
-	mon_auth_check(job->client, job->user, job->uid, "run", about,
-	    req->uuid, factor_answered, job);
+	if (mfa)
+		mon_auth_check(job->client, job->user, job->uid, "run", about,
+		    req->uuid, factor_answered, job);
+	else
+		mon_auth_tokens(job->client, req, about, factor_answered, job);
 }
 
 /* ---- waiting for approvals, and what comes of it ---- */
@@ -885,7 +910,8 @@ job_continue_own(struct mon_job *job, struct mg_req *req)
 	}
 	job->req = req;
 	rt->job = job;
-	if (req->mfa && !req->live.mfa_done)
+	if ((req->mfa && !req->live.mfa_done) ||
+	    (req->tokens > 0 && req->live.tokens == 0))
 		job_factor(job);
 	else
 		job_wait(job, "filed earlier");

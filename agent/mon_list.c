@@ -335,6 +335,25 @@ is_listed(const struct ask *a, const struct mg_req *req)
 	       req->live.state == MG_REQ_GRANTED;
 }
 
+/* The end of a listing, with what its reader has to know besides. */
+static void
+finish_list(struct ask *a)
+{
+	struct mon *m = a->m;
+	unsigned asked = mg_policy_tokens(m->policy), left;
+	char text[1025];
+
+	if (asked == 0 || a->list.what != MG_LIST_NONE || !may(a, "log")) {
+		finish(a, m->policy_edit);
+		return;
+	}
+	left = mon_tokens_left(m, asked);
+	snprintf(text, sizeof(text), "%s%s%u set%s of break-glass tokens left",
+	    m->policy_edit, m->policy_edit[0] != '\0' ? "; " : "", left,
+	    left == 1 ? "" : "s");
+	finish(a, text);
+}
+
 /* Some rows; the next when those are taken and others had their turn. */
 static void
 list_more(void *arg)
@@ -355,7 +374,7 @@ list_more(void *arg)
 		while ((req = walk_next(&w)) != NULL && !is_listed(a, req))
 			continue;
 		if (req == NULL) {
-			finish(a, a->m->policy_edit);
+			finish_list(a);
 			return;
 		}
 		a->below = req->order;
@@ -458,12 +477,43 @@ list_models(struct ask *a)
 }
 
 static void
+list_tokens(struct ask *a)
+{
+	const struct mg_token_set *s = mg_state_sets(a->m->state);
+	struct mg_buf b;
+	struct mg_json j;
+	size_t i;
+
+	if (!may(a, "log")) {
+		fail(a, MG_WHY_NOT_PERMITTED,
+		    "only root or who holds the right 'log' may see what sets "
+		    "of tokens there are",
+		    "");
+		return;
+	}
+	for (i = 0; i < MG_SETS_MAX; i++) {
+		if (s[i].name[0] == '\0')
+			continue;
+		mg_buf_init(&b, 16384);
+		mg_json_begin(&j, &b);
+		mon_tokens_put(a->m, &s[i], &j);
+		send_item(a, &b, &j);
+		mg_buf_fini(&b);
+	}
+	finish(a, "");
+}
+
+static void
 list(struct ask *a)
 {
 	bool everyone;
 
 	if (a->list.what == MG_LIST_MODELS || a->list.what == MG_LIST_CHECK) {
 		list_models(a);
+		return;
+	}
+	if (a->list.what == MG_LIST_TOKENS) {
+		list_tokens(a);
 		return;
 	}
 	everyone = may(a, "log");
@@ -880,6 +930,9 @@ info(struct ask *a)
 	mg_json_str(&j, "link", mon_hub_status(m));
 	mon_outage_text(m, outage, sizeof(outage));
 	mg_json_str(&j, "outage", outage);
+	mg_json_int(&j, "tokens_asked", mg_policy_tokens(m->policy));
+	mg_json_int(
+	    &j, "token_sets", mon_tokens_left(m, mg_policy_tokens(m->policy)));
 	mg_json_str(&j, "cgroup", m->cgroup == -1 ? "none" : "v2");
 	mg_json_int(&j, "clients", m->nclients);
 	mg_json_int(&j, "open", (int64_t)mg_state_live_count(m->state));

@@ -238,6 +238,7 @@ judge_glass(struct mon *m, const struct mg_verdict *v, const char *reason,
     struct mon_waive *w)
 {
 	const struct mg_req *last = mg_state_unreviewed(m->state);
+	unsigned tokens = v->break_glass_tokens;
 	char text[200];
 
 	if (!v->break_glass) {
@@ -257,6 +258,12 @@ judge_glass(struct mon *m, const struct mg_verdict *v, const char *reason,
 		refuse(w, MG_WHY_GLASS,
 		    "the hub answers, so approvers can be asked",
 		    "the same without --break-glass");
+	} else if (tokens > 0 && mon_tokens_left(m, tokens) == 0) {
+		snprintf(text, sizeof(text),
+		    "it takes %u token%s of one set, and no such set is left",
+		    tokens, tokens == 1 ? "" : "s");
+		refuse(w, MG_WHY_GLASS, text,
+		    "root makes sets, beforehand: modelgate tokens make");
 	} else {
 		w->waive = "break-glass";
 	}
@@ -309,5 +316,6 @@ mon_outage_waives(
 			   m->state, req->model, req->version, req->digest);
 	open = mg_state_unreviewed(m->state);
 	return v->break_glass && (open == NULL || open == req) &&
+	       req->live.tokens >= v->break_glass_tokens &&
 	       (held || v->break_glass_always || mon_outage_is_down(m));
 }

@@ -26,6 +26,8 @@
  * 7. libpam takes the service "other" for a file that is missing, and for a
  *    type of line that a file lacks; on many systems that is the password.
  *    So the file must be there, root's, and name both types.
+ * 8. Of tokens only digests leave this process, together, when all are
+ *    typed; which of them is right is not known here.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -50,6 +52,7 @@
 #include "mg_filter.h"
 #include "mg_log.h"
 #include "mg_time.h"
+#include "mg_token.h"
 #include "mg_totp.h"
 
 #define CHANNEL_FD 3
@@ -63,6 +66,9 @@
 #define TRY_MS 120000	/* for everything */
 #define FLUSH_MS 5000	/* to get rid of the result */
 #define PROMPTS_MAX 8
+#define TOKEN_MS 180000	     /* for one token */
+#define TOKENS_TRY_MS 600000 /* for all of them */
+#define SLIPS_MAX 6	     /* what was typed and is no token to be had */
 #define INFOS_MAX 32
 #define CONFIRM_TRIES 3
 #define PARENT_DIR "/var/lib/modelgate" /* of MG_TOTP_DIR */
@@ -72,7 +78,10 @@ struct auth {
 	struct mg_chan *ch;
 	uint32_t id;
 	int64_t deadline_ms;
-	unsigned prompts, infos;
+	unsigned prompts, prompts_max, infos;
+	int prompt_ms;
+	timer_t alarm;
+	enum mg_prompt what;
 	const char *user; /* these point into text */
 	const char *host;
 	const char *tty;
@@ -80,6 +89,11 @@ struct auth {
 	char text[1024];
 	struct mg_auth_result result;
 	char result_text[256];
+	struct {
+		char set[MG_TOKEN_SET_STR];
+		unsigned need;
+	} sets[MG_TOKEN_SETS_MAX]; /* of tokens, that are good here */
+	size_t nsets;
 };
 
 /* ---- talking to the monitor ---- */
@@ -129,16 +143,17 @@ left_ms(const struct auth *a, int most)
 static bool
 ask(struct auth *a, bool echo, const char *text, char **answerp)
 {
-	struct mg_auth_prompt m = {.echo = echo, .text = text};
+	struct mg_auth_prompt m = {
+	    .what = (uint8_t)a->what, .echo = echo, .text = text};
 	struct mg_auth_ans ans;
 	struct mg_frame f;
 	enum mg_err r;
 
 	*answerp = NULL;
-	if (a->prompts++ == PROMPTS_MAX)
+	if (a->prompts++ == a->prompts_max)
 		return false;
 	send_or_die(a, MG_MSG_AUTH_PROMPT, &m);
-	r = mg_chan_wait(a->ch, left_ms(a, PROMPT_MS), &f);
+	r = mg_chan_wait(a->ch, left_ms(a, a->prompt_ms), &f);
 	if (r == MG_ERR_TIMEOUT)
 		return false;
 	if (r == MG_ERR_CLOSED)
@@ -628,6 +643,113 @@ do_unenroll(struct auth *a)
 	finish(a);
 }
 
+/* ---- tokens ---- */
+
+struct typed {
+	const char *set; /* of the first; NULL: there is none yet */
+	unsigned need;
+	unsigned n;
+	uint8_t numbers[MG_TOKENS_MAX];
+	uint8_t digests[MG_TOKENS_MAX * MG_TOKEN_DIGEST];
+};
+
+/* What is wrong with a token that may be one; NULL: it is one more. */
+static const char *
+add_token(struct auth *a, struct typed *t, const struct mg_token *tok)
+{
+	size_t i;
+
+	for (i = 0; i < a->nsets; i++)
+		if (strcmp(a->sets[i].set, tok->set) == 0)
+			break;
+	if (i == a->nsets)
+		return "its set is used, void, or not of this host";
+	if (t->set != NULL && strcmp(t->set, tok->set) != 0)
+		return "it is of another set than the first";
+	if (memchr(t->numbers, (int)tok->number, t->n) != NULL)
+		return "you have given this one already";
+	t->set = a->sets[i].set;
+	t->need = a->sets[i].need;
+	t->numbers[t->n] = (uint8_t)tok->number;
+	memcpy(
+	    t->digests + t->n * MG_TOKEN_DIGEST, tok->digest, MG_TOKEN_DIGEST);
+	t->n++;
+	return NULL;
+}
+
+/* "Token 1 of 2 (any of set K7Q2 or M3XX): " */
+static void
+token_question(const struct auth *a, const struct typed *t, char *out)
+{
+	size_t used, i;
+
+	if (t->set != NULL) {
+		snprintf(out, LINE_SIZE, "Token %u of %u (set %s): ", t->n + 1,
+		    t->need, t->set);
+		return;
+	}
+	used = (size_t)snprintf(out, LINE_SIZE, "Token 1 (of set");
+	for (i = 0; i < a->nsets; i++)
+		used += (size_t)snprintf(out + used, LINE_SIZE - used, "%s %s",
+		    i > 0 ? " or" : "", a->sets[i].set);
+	snprintf(out + used, LINE_SIZE - used, "): ");
+}
+
+/* One token more, or one slip; false when nobody answers. */
+static bool
+take_token(struct auth *a, struct typed *t, unsigned *slips)
+{
+	char line[LINE_SIZE], question[LINE_SIZE];
+	struct mg_token tok;
+	const char *why = "";
+	char *answer;
+
+	token_question(a, t, question);
+	if (!ask(a, false, question, &answer))
+		return false;
+	if (mg_token_parse(answer, &tok, &why) == MG_ERR_OK)
+		why = add_token(a, t, &tok);
+	drop_answer(answer);
+	explicit_bzero(&tok, sizeof(tok));
+	if (why != NULL) {
+		snprintf(line, sizeof(line), "that does not count: %s", why);
+		send_info(a, true, line);
+		(*slips)++;
+	}
+	return true;
+}
+
+/* Rule 8 */
+static _Noreturn void
+do_tokens(struct auth *a)
+{
+	struct typed t = {.need = MG_TOKENS_MAX};
+	unsigned slips = 0;
+
+	if (a->nsets == 0) {
+		set_text(a, "no set of tokens is left on this host");
+		fail(a, PAM_AUTHINFO_UNAVAIL);
+	}
+	a->what = MG_PROMPT_TOKEN;
+	while (t.n < t.need) {
+		if (slips == SLIPS_MAX) {
+			set_text(a, "too much that is no token");
+			fail(a, PAM_MAXTRIES);
+		}
+		if (!take_token(a, &t, &slips)) {
+			set_text(a, "no token in time");
+			fail(a, PAM_CONV_ERR);
+		}
+	}
+	a->result.ok = true;
+	a->result.set = t.set;
+	a->result.numbers = t.numbers;
+	a->result.numbers_len = t.n;
+	a->result.digests = t.digests;
+	a->result.digests_len = t.n * MG_TOKEN_DIGEST;
+	finish(a);
+}
+
 /* ---- the process ---- */
 
 static void
@@ -646,17 +768,24 @@ set_limit(int what, rlim_t most)
 
 /* Rule 2: the kernel ends the process, whatever a module does meanwhile. */
 static void
-set_alarm(void)
+set_alarm(struct auth *a, int try_ms)
+{
+	struct itimerspec its = {
+	    .it_value.tv_sec = (START_MS + try_ms + FLUSH_MS) / 1000 + 5};
+
+	if (timer_settime(a->alarm, 0, &its, NULL) != 0)
+		mg_fatal("cannot set a timer: %s", strerror(errno));
+}
+
+static void
+make_alarm(struct auth *a)
 {
 	struct sigevent ev = {
 	    .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
-	struct itimerspec its = {
-	    .it_value.tv_sec = (START_MS + TRY_MS + FLUSH_MS) / 1000 + 5};
-	timer_t timer;
 
-	if (timer_create(CLOCK_BOOTTIME, &ev, &timer) != 0 ||
-	    timer_settime(timer, 0, &its, NULL) != 0)
-		mg_fatal("cannot set a timer: %s", strerror(errno));
+	if (timer_create(CLOCK_BOOTTIME, &ev, &a->alarm) != 0)
+		mg_fatal("cannot make a timer: %s", strerror(errno));
+	set_alarm(a, TRY_MS);
 }
 
 /* Rule 3: nothing but a path and where the machine's credentials are. */
@@ -704,7 +833,6 @@ confine(void)
 	if (chdir("/") != 0)
 		mg_fatal("chdir: %s", strerror(errno));
 	set_environment();
-	set_alarm();
 }
 
 /* Copies a text of the question, which ends with the next message. */
@@ -719,6 +847,35 @@ keep(struct auth *a, size_t *usedp, const char *s)
 	memcpy(p, s, n);
 	*usedp += n;
 	return p;
+}
+
+/* How long it may take; tokens are long, and nobody else's code runs. */
+static void
+set_times(struct auth *a, enum mg_auth_mode mode)
+{
+	bool tokens = mode == MG_AUTH_TOKENS;
+	int try_ms = tokens ? TOKENS_TRY_MS : TRY_MS;
+
+	a->prompt_ms = tokens ? TOKEN_MS : PROMPT_MS;
+	a->prompts_max = tokens ? MG_TOKENS_MAX + SLIPS_MAX : PROMPTS_MAX;
+	a->deadline_ms = mg_time_boot_ms() + try_ms;
+	if (tokens)
+		set_alarm(a, try_ms);
+}
+
+static void
+keep_sets(struct auth *a, const struct mg_auth_start *m)
+{
+	size_t i;
+
+	for (i = 0; i + 1 < m->sets_n && a->nsets < MG_TOKEN_SETS_MAX; i += 2) {
+		if (!mg_token_is_set(m->sets[i]) || m->sets[i + 1][0] < '1' ||
+		    m->sets[i + 1][0] > '9')
+			mg_fatal("that is no set of tokens");
+		memcpy(a->sets[a->nsets].set, m->sets[i], MG_TOKEN_SET_STR);
+		a->sets[a->nsets].need = (unsigned)(m->sets[i + 1][0] - '0');
+		a->nsets++;
+	}
 }
 
 /* Takes the one question; what the factor is for goes out first. */
@@ -737,7 +894,8 @@ take_question(struct auth *a)
 	    mg_frame_decode(&f, &m, sizeof(m)) != MG_ERR_OK)
 		mg_fatal("no question: %s", mg_err_str(r));
 	a->id = f.id;
-	a->deadline_ms = mg_time_boot_ms() + TRY_MS;
+	set_times(a, (enum mg_auth_mode)m.mode);
+	keep_sets(a, &m);
 	a->user = keep(a, &used, m.user);
 	a->host = keep(a, &used, m.host);
 	a->tty = keep(a, &used, m.tty);
@@ -763,6 +921,7 @@ main(int argc, char **argv)
 		mg_fatal("takes no arguments");
 	confine();
 	memset(&a, 0, sizeof(a));
+	make_alarm(&a);
 	a.ch =
 	    mg_chan_new(CHANNEL_FD, MG_ROLE_AUTH, MG_ROLE_MONITOR, QUEUE_MAX);
 	if (a.ch == NULL)
@@ -776,6 +935,8 @@ main(int argc, char **argv)
 		do_enroll(&a);
 	case MG_AUTH_UNENROLL:
 		do_unenroll(&a);
+	case MG_AUTH_TOKENS:
+		do_tokens(&a);
 	case MG_AUTH_NONE:
 		break;
 	}

@@ -10,11 +10,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <termios.h>
 #include <unistd.h>
@@ -33,6 +35,7 @@ struct session {
 	bool json;
 	bool quiet_wait; /* a pipe: no live line */
 	int tty;	 /* the controlling terminal; -1: none */
+	int tokens_fd;	 /* where break-glass tokens come from; -1: tty */
 	int sigfd;
 	/* waiting */
 	bool pending;
@@ -289,7 +292,7 @@ on_progress(struct session *s, const struct mg_progress *p)
 enum answer { ANSWER_LINE, ANSWER_GIVEN_UP, ANSWER_TOO_LATE };
 
 static enum answer
-read_line(struct session *s, char *out, size_t size)
+read_line(struct session *s, int fd, char *out, size_t size)
 {
 	struct signalfd_siginfo si;
 	struct pollfd p[3];
@@ -297,7 +300,7 @@ read_line(struct session *s, char *out, size_t size)
 	char c;
 
 	for (;;) {
-		p[0] = (struct pollfd){.fd = s->tty, .events = POLLIN};
+		p[0] = (struct pollfd){.fd = fd, .events = POLLIN};
 		p[1] = (struct pollfd){.fd = s->sigfd, .events = POLLIN};
 		p[2] = (struct pollfd){
 		    .fd = mg_chan_fd(s->ch), .events = POLLIN | POLLRDHUP};
@@ -311,7 +314,7 @@ read_line(struct session *s, char *out, size_t size)
 			return ANSWER_GIVEN_UP;
 		if (p[0].revents == 0)
 			continue;
-		if (read(s->tty, &c, 1) != 1)
+		if (read(fd, &c, 1) != 1)
 			return ANSWER_GIVEN_UP;
 		if (c == '\n' || c == '\r')
 			break;
@@ -339,7 +342,7 @@ read_answer(
 	}
 	fputs(p->text, stderr);
 	fflush(stderr);
-	r = read_line(s, out, size);
+	r = read_line(s, s->tty, out, size);
 	if (changed) {
 		(void)tcsetattr(s->tty, TCSADRAIN, &old);
 		fputs("\n", stderr);
@@ -347,21 +350,37 @@ read_answer(
 	return r;
 }
 
+/* From a descriptor: a line a token, and nobody sees the question. What
+ * follows the tokens is left there, for the command if it is its input. */
+static enum answer
+read_token(struct session *s, char *out, size_t size)
+{
+	enum answer r;
+
+	do
+		r = read_line(s, s->tokens_fd, out, size);
+	while (r == ANSWER_LINE && out[strspn(out, " \t")] == '\0');
+	return r;
+}
+
 static void
-on_prompt(struct session *s, const struct mg_auth_prompt *p)
+answer_prompt(struct session *s, const struct mg_auth_prompt *p)
 {
 	struct mg_auth_ans ans;
 	char answer[513];
+	bool from_fd;
 	enum answer r;
 
 	clear_line(s);
-	if (s->tty == -1) {
+	from_fd = p->what == MG_PROMPT_TOKEN && s->tokens_fd != -1;
+	if (s->tty == -1 && !from_fd) {
 		s->status = mg_cli_failed(s->json, "mfa-needed",
 		    "a second factor is asked for, and there is no terminal");
 		s->over = true;
 		return;
 	}
-	r = read_answer(s, p, answer, sizeof(answer));
+	r = from_fd ? read_token(s, answer, sizeof(answer))
+		    : read_answer(s, p, answer, sizeof(answer));
 	if (r == ANSWER_GIVEN_UP) {
 		/* Hanging up is the answer: the request is withdrawn. */
 		s->status = mg_cli_failed(s->json, "cancelled", "cancelled");
@@ -379,6 +398,17 @@ on_prompt(struct session *s, const struct mg_auth_prompt *p)
 	if (mg_chan_send(s->ch, 1, MG_MSG_AUTH_ANS, &ans) != MG_ERR_OK)
 		s->over = true;
 	explicit_bzero(answer, sizeof(answer));
+}
+
+/* While it knows an answer, nothing that ends it leaves a core. */
+static void
+on_prompt(struct session *s, const struct mg_auth_prompt *p)
+{
+	int was = prctl(PR_GET_DUMPABLE);
+
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	answer_prompt(s, p);
+	(void)prctl(PR_SET_DUMPABLE, was == 1);
 }
 
 /* ---- running ---- */
@@ -844,19 +874,71 @@ take_args(struct session *s, char **v, int n)
 	return true;
 }
 
+/* Tokens are no argument and no variable: others can read those. */
+static bool
+take_tokens_fd(struct session *s, const char *text)
+{
+	char *end;
+	long fd;
+
+	errno = 0;
+	fd = strtol(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 ||
+	    fd > INT_MAX || fcntl((int)fd, F_GETFD) == -1) {
+		mg_cli_say(
+		    "'%.100s' is not the number of an open descriptor", text);
+		return false;
+	}
+	if (isatty((int)fd)) {
+		mg_cli_say("descriptor %ld is a terminal: tokens are asked for "
+			   "there without --tokens-fd",
+		    fd);
+		return false;
+	}
+	s->tokens_fd = (int)fd;
+	return true;
+}
+
+static bool
+take_time(struct session *s, const char *text)
+{
+	int64_t ms;
+
+	if (mg_duration_parse(text, &ms) != MG_ERR_OK) {
+		mg_cli_say("'%.100s' is not a time such as 30m or 1h30m", text);
+		return false;
+	}
+	s->q.for_ms = (uint64_t)ms;
+	return true;
+}
+
+static bool
+take_operation(struct session *s, const char *name)
+{
+	s->q.operation = name;
+	if (mg_name_is_valid(name))
+		return true;
+	mg_cli_say("operation '%.100s' %s", name, mg_name_why(name));
+	return false;
+}
+
 static int
 run_or_request(int argc, char **argv, bool grant_only)
 {
 	static const struct option opts[] = {{"reason", 1, NULL, 'r'},
 	    {"ticket", 1, NULL, 't'}, {"for", 1, NULL, 'f'},
 	    {"no-wait", 0, NULL, 'n'}, {"break-glass", 0, NULL, 'b'},
-	    {"json", 0, NULL, 'j'}, {NULL, 0, NULL, 0}};
-	static struct session s = {
-	    .tty = -1, .sigfd = -1, .master = -1, .in = -1, .out = -1};
+	    {"tokens-fd", 1, NULL, 'T'}, {"json", 0, NULL, 'j'},
+	    {NULL, 0, NULL, 0}};
+	static struct session s = {.tokens_fd = -1,
+	    .tty = -1,
+	    .sigfd = -1,
+	    .master = -1,
+	    .in = -1,
+	    .out = -1};
 	char model[MG_NAME_MAX + 1] = "", version[MG_NAME_MAX + 1] = "";
 	char what[3 * MG_NAME_MAX];
 	const char *pos[2] = {NULL, NULL};
-	int64_t ms;
 	int c, npos = 0;
 	bool args = false;
 
@@ -878,19 +960,18 @@ run_or_request(int argc, char **argv, bool grant_only)
 		case 'f':
 			if (!grant_only)
 				return mg_cli_usage(argv[0]);
-			if (mg_duration_parse(optarg, &ms) != MG_ERR_OK) {
-				mg_cli_say("'%.100s' is not a time such as 30m "
-					   "or 1h30m",
-				    optarg);
+			if (!take_time(&s, optarg))
 				return MG_EXIT_USAGE;
-			}
-			s.q.for_ms = (uint64_t)ms;
 			break;
 		case 'n':
 			s.q.flags |= MG_RUN_NO_WAIT;
 			break;
 		case 'b':
 			s.q.flags |= MG_RUN_BREAK_GLASS;
+			break;
+		case 'T':
+			if (!take_tokens_fd(&s, optarg))
+				return MG_EXIT_USAGE;
 			break;
 		case 'j':
 			s.json = true;
@@ -907,13 +988,8 @@ run_or_request(int argc, char **argv, bool grant_only)
 		mg_cli_say("--reason is missing: approvers want to know why");
 		return MG_EXIT_USAGE;
 	}
-	s.q.operation = pos[0];
-	if (!mg_name_is_valid(pos[0])) {
-		mg_cli_say(
-		    "operation '%.100s' %s", pos[0], mg_name_why(pos[0]));
-		return MG_EXIT_USAGE;
-	}
-	if ((pos[1] != NULL && !take_ref(&s, pos[1], model, version)) ||
+	if (!take_operation(&s, pos[0]) ||
+	    (pos[1] != NULL && !take_ref(&s, pos[1], model, version)) ||
 	    (s.q.reason != NULL &&
 		!check_text("the reason", s.q.reason, 1024, false)) ||
 	    (s.q.ticket != NULL &&

@@ -26,11 +26,12 @@ static const struct command {
 } commands[] = {
     {"run", mg_cmd_run, NULL,
 	"run OPERATION [MODEL[@VERSION]] [--reason TEXT] [--ticket ID] "
-	"[--no-wait] [--break-glass] [--json] [-- ARG...]",
+	"[--no-wait] [--break-glass] [--tokens-fd N] [--json] [-- ARG...]",
 	"run an operation, once it is granted"},
     {"request", mg_cmd_request, NULL,
 	"request OPERATION [MODEL[@VERSION]] --reason TEXT [--for TIME] "
-	"[--ticket ID] [--no-wait] [--json] [-- ARG...]",
+	"[--ticket ID] [--no-wait] [--break-glass] [--tokens-fd N] [--json] "
+	"[-- ARG...]",
 	"ask for a grant to use later (also: login, root-shell)"},
     {"status", mg_cmd_status, NULL, "status [ID] [--all] [--json]",
 	"what waits, what is held, what runs"},
@@ -81,6 +82,9 @@ static const struct command {
 	"set up your second factor"},
     {"unenroll", NULL, "modelgate-enroll", "unenroll USER [--json]",
 	"remove somebody's second factor"},
+    {"tokens", NULL, "modelgate-tokens",
+	"tokens [make [--need N] [--of N] [--plain] | void SET] [--json]",
+	"root: break-glass tokens, for sealed envelopes"},
     {"policy", NULL, "modelgate-policy", "policy check|explain|... [--help]",
 	"check, test and explain policies"},
     {"artifact", NULL, "modelgate-artifact",

@@ -27,6 +27,7 @@
 #define APPROVALS_STEP 4
 #define SERVED "served" /* in the past, as an operation */
 #define REVIEWS_MAX 8
+#define GUESSER "tokens:%s" /* among factors: no login name has a colon */
 
 struct mg_arena_chunk {
 	struct mg_arena_chunk *next;
@@ -66,6 +67,8 @@ struct mg_state {
 	struct mg_past *past;
 	struct mg_models *models;
 	struct mg_guarded guarded;
+	struct mg_token_set sets[MG_SETS_MAX];
+	uint64_t sets_made;
 	char boot[40];
 	int64_t last_bt, last_wall;
 	struct undo *undo;
@@ -647,6 +650,7 @@ new_request(struct apply_ctx *c, enum mg_req_state state, struct mg_req **reqp)
 	}
 	req->ses = (uint32_t)mg_rec_int(c->rec, "ses", UINT32_MAX);
 	req->mfa = mg_rec_bool(c->rec, "mfa");
+	req->tokens = (unsigned)mg_rec_int(c->rec, "tokens", 0);
 	req->confirm = mg_rec_bool(c->rec, "confirm");
 	req->grant_only = mg_rec_bool(c->rec, "grant_only");
 	req->key_hardware = mg_rec_bool(c->rec, "key_hardware");
@@ -1324,6 +1328,168 @@ apply_model(struct apply_ctx *c)
 	return MG_ERR_OK;
 }
 
+/* ---- tokens ---- */
+
+/* MG_SETS_MAX: there is none of that name. */
+static size_t
+set_index(const struct mg_state *st, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < MG_SETS_MAX; i++)
+		if (name[0] != '\0' && strcmp(st->sets[i].name, name) == 0)
+			break;
+	return i;
+}
+
+/* A place for one more: free, or of the oldest that has ended. */
+static struct mg_token_set *
+set_place(struct mg_state *st)
+{
+	struct mg_token_set *old = NULL, *s;
+	size_t i, good = 0;
+
+	for (i = 0; i < MG_SETS_MAX; i++) {
+		s = &st->sets[i];
+		if (s->state == MG_SET_GOOD)
+			good++;
+		else if (old == NULL || s->order < old->order)
+			old = s;
+	}
+	return good < MG_TOKEN_SETS_MAX ? old : NULL;
+}
+
+static bool
+fill_set(struct mg_token_set *s, const struct mg_rec *rec)
+{
+	const char *name = mg_rec_str(rec, "set", "");
+	const char *key = mg_rec_str(rec, "key", "");
+	const char *const *v;
+	size_t n, i;
+
+	v = mg_rec_strv(rec, "known_by", &n);
+	memset(s, 0, sizeof(*s));
+	if (!mg_token_is_set(name) || n < 1 || n > MG_TOKENS_MAX ||
+	    strlen(key) >= sizeof(s->key))
+		return false;
+	for (i = 0; i < n; i++) {
+		if (strlen(v[i]) != MG_SET_HASH - 1)
+			return false;
+		memcpy(s->hash[i], v[i], MG_SET_HASH);
+	}
+	memcpy(s->name, name, MG_TOKEN_SET_STR);
+	memcpy(s->key, key, strlen(key) + 1);
+	s->of = (unsigned)n;
+	s->need = (unsigned)mg_rec_int(rec, "need", 0);
+	s->state = MG_SET_GOOD;
+	return s->need >= 1 && s->need <= s->of;
+}
+
+static enum mg_err
+set_made(struct apply_ctx *c)
+{
+	struct mg_state *st = c->st;
+	struct mg_token_set s, *to;
+
+	if (!fill_set(&s, c->rec))
+		return MG_ERR_FORMAT;
+	if (set_index(st, s.name) != MG_SETS_MAX)
+		return MG_ERR_EXIST;
+	if ((to = set_place(st)) == NULL)
+		return MG_ERR_LIMIT;
+	if (!save(st, to, sizeof(*to), NULL))
+		return MG_ERR_NOMEM;
+	s.made_ms = c->wall;
+	s.order = ++st->sets_made;
+	*to = s;
+	return MG_ERR_OK;
+}
+
+/* Used or void: either way once, and for good. */
+static enum mg_err
+set_ended(struct apply_ctx *c, bool used)
+{
+	size_t i = set_index(c->st, mg_rec_str(c->rec, "set", ""));
+	struct mg_token_set *s;
+
+	if (i == MG_SETS_MAX || c->st->sets[i].state != MG_SET_GOOD)
+		return MG_ERR_STATE;
+	s = &c->st->sets[i];
+	if (!save(c->st, s, sizeof(*s), NULL))
+		return MG_ERR_NOMEM;
+	s->state = used ? MG_SET_USED : MG_SET_VOID;
+	s->ended_ms = c->wall;
+	if (used)
+		snprintf(s->request, sizeof(s->request), "%s",
+		    mg_rec_str(c->rec, "uuid", ""));
+	return MG_ERR_OK;
+}
+
+static enum mg_err
+guesser(struct apply_ctx *c, struct mg_factor **fp)
+{
+	char name[160];
+
+	snprintf(name, sizeof(name), GUESSER, mg_rec_str(c->rec, "user", ""));
+	return factor_of(c->st, name, fp);
+}
+
+static enum mg_err
+tokens_used(struct apply_ctx *c)
+{
+	const char *user = mg_rec_str(c->rec, "user", "");
+	struct mg_factor *f;
+	struct mg_req *req;
+	enum mg_err r;
+	size_t n;
+
+	if ((r = subject(c, &req)) != MG_ERR_OK)
+		return r;
+	if (req->live.state != MG_REQ_PENDING || req->live.tokens != 0)
+		return MG_ERR_STATE;
+	if ((r = set_ended(c, true)) != MG_ERR_OK)
+		return r;
+	(void)mg_rec_strv(c->rec, "numbers", &n);
+	req->live.tokens = (unsigned)n;
+	if (mg_state_token_guesses(c->st, user) == NULL)
+		return MG_ERR_OK;
+	if ((r = guesser(c, &f)) != MG_ERR_OK)
+		return r;
+	f->fails = 0;
+	f->locked_until_bt = 0;
+	return MG_ERR_OK;
+}
+
+static enum mg_err
+tokens_wrong(struct apply_ctx *c)
+{
+	struct mg_factor *f;
+	enum mg_err r;
+
+	if (!mg_rec_bool(c->rec, "counts"))
+		return MG_ERR_OK;
+	if ((r = guesser(c, &f)) != MG_ERR_OK)
+		return r;
+	f->fails++;
+	if (f->fails >= MG_MFA_TRIES)
+		f->locked_until_bt = c->bt + lock_ms(f->fails);
+	return MG_ERR_OK;
+}
+
+static enum mg_err
+apply_tokens(struct apply_ctx *c)
+{
+	const char *what = mg_rec_str(c->rec, "what", "");
+
+	if (strcmp(what, "made") == 0)
+		return set_made(c);
+	if (strcmp(what, "void") == 0)
+		return set_ended(c, false);
+	if (strcmp(what, "used") == 0)
+		return tokens_used(c);
+	return strcmp(what, "wrong") == 0 ? tokens_wrong(c) : MG_ERR_FORMAT;
+}
+
 static enum mg_err
 apply_nothing(struct apply_ctx *c)
 {
@@ -1393,6 +1559,7 @@ snap_fixed(struct mg_json *j, const struct mg_req *req)
 	mg_json_str(j, "waive", req->waive);
 	mg_json_strv(j, "review", req->review, req->nreview);
 	mg_json_bool(j, "mfa", req->mfa);
+	mg_json_int(j, "tokens", req->tokens);
 	mg_json_bool(j, "confirm", req->confirm);
 	mg_json_bool(j, "grant_only", req->grant_only);
 	mg_json_str(j, "key_type", req->key_type);
@@ -1417,6 +1584,7 @@ snap_live(struct mg_json *j, const struct mg_req_live *live)
 	mg_json_bool(j, "mfa_done", live->mfa_done);
 	mg_json_int(j, "used", live->used);
 	mg_json_bool(j, "waived", live->waived);
+	mg_json_int(j, "tokens_given", live->tokens);
 	mg_json_int(j, "reviewed", live->reviewed);
 	mg_json_int(j, "granted_ms", live->granted_ms);
 	mg_json_int(j, "ended_ms", live->ended_ms);
@@ -1571,6 +1739,52 @@ snap_guarded(struct mg_buf *b, const struct mg_state *st)
 }
 
 static enum mg_err
+snap_set(
+    struct mg_buf *b, const struct mg_token_set *s, const struct mg_state *st)
+{
+	size_t start = mg_buf_len(b), i;
+	struct mg_json j;
+
+	snap_begin(&j, b, "token-set", s->made_ms, st->last_bt);
+	mg_json_str(&j, "set", s->name);
+	mg_json_int(&j, "need", s->need);
+	mg_json_arr(&j, "known_by");
+	for (i = 0; i < s->of; i++)
+		mg_json_str(&j, NULL, s->hash[i]);
+	mg_json_arr_end(&j);
+	mg_json_str(&j, "key", s->key);
+	mg_json_int(&j, "state", (int64_t)s->state);
+	mg_json_int(&j, "ended_ms", s->ended_ms);
+	mg_json_str(&j, "request", s->request);
+	return snap_end(&j, b, start);
+}
+
+/* In the order of their making. */
+static enum mg_err
+snap_sets(struct mg_buf *b, const struct mg_state *st)
+{
+	const struct mg_token_set *s, *next;
+	enum mg_err r = MG_ERR_OK;
+	uint64_t last = 0;
+	size_t i;
+
+	do {
+		next = NULL;
+		for (i = 0; i < MG_SETS_MAX; i++) {
+			s = &st->sets[i];
+			if (s->order > last &&
+			    (next == NULL || s->order < next->order))
+				next = s;
+		}
+		if (next != NULL) {
+			r = snap_set(b, next, st);
+			last = next->order;
+		}
+	} while (next != NULL && r == MG_ERR_OK);
+	return r;
+}
+
+static enum mg_err
 snap_clock(struct mg_buf *b, const struct mg_state *st)
 {
 	size_t start = mg_buf_len(b);
@@ -1622,6 +1836,7 @@ mg_state_save(const struct mg_state *st, struct mg_buf *b)
 	    (r = snap_people(b, st)) != MG_ERR_OK ||
 	    (r = snap_models(b, st)) != MG_ERR_OK ||
 	    (r = snap_guarded(b, st)) != MG_ERR_OK ||
+	    (r = snap_sets(b, st)) != MG_ERR_OK ||
 	    (r = snap_list(b, &st->ended, st)) != MG_ERR_OK ||
 	    (r = snap_list(b, &st->live, st)) != MG_ERR_OK)
 		return r;
@@ -1649,6 +1864,7 @@ restore_request(struct apply_ctx *c)
 	live->mfa_done = mg_rec_bool(c->rec, "mfa_done");
 	live->used = (unsigned)mg_rec_int(c->rec, "used", 0);
 	live->waived = mg_rec_bool(c->rec, "waived");
+	live->tokens = (unsigned)mg_rec_int(c->rec, "tokens_given", 0);
 	live->reviewed = (unsigned)mg_rec_int(c->rec, "reviewed", 0);
 	live->granted_ms = mg_rec_int(c->rec, "granted_ms", 0);
 	live->ended_ms = mg_rec_int(c->rec, "ended_ms", 0);
@@ -1740,6 +1956,29 @@ restore_guarded(struct apply_ctx *c)
 }
 
 static enum mg_err
+restore_set(struct apply_ctx *c)
+{
+	struct mg_state *st = c->st;
+	int64_t state = mg_rec_int(c->rec, "state", 0);
+	struct mg_token_set *s;
+
+	if (st->sets_made == MG_SETS_MAX)
+		return MG_ERR_LIMIT;
+	s = &st->sets[st->sets_made];
+	if (state < MG_SET_GOOD || state > MG_SET_VOID || !fill_set(s, c->rec))
+		return MG_ERR_FORMAT;
+	s->made_ms = c->wall;
+	s->order = ++st->sets_made;
+	s->ended_ms = mg_rec_int(c->rec, "ended_ms", 0);
+	snprintf(s->request, sizeof(s->request), "%s",
+	    mg_rec_str(c->rec, "request", ""));
+	s->state = state == MG_SET_GOOD	  ? MG_SET_GOOD
+		   : state == MG_SET_USED ? MG_SET_USED
+					  : MG_SET_VOID;
+	return MG_ERR_OK;
+}
+
+static enum mg_err
 restore_clock(struct apply_ctx *c)
 {
 	const char *boot = mg_rec_str(c->rec, "boot", "");
@@ -1764,6 +2003,7 @@ static const struct handler restorers[] = {
     {"session-open", apply_session_open},
     {"factor", restore_factor},
     {"guarded", restore_guarded},
+    {"token-set", restore_set},
     {"clock", restore_clock},
     {"model-now", restore_model},
     {"past-fact", restore_past},
@@ -1816,6 +2056,7 @@ static const struct handler handlers[] = {
     {"review", apply_review},
     {"waiver", apply_waiver},
     {"policy", apply_policy},
+    {"tokens", apply_tokens},
     {"outage", apply_nothing},
     {"clock", apply_nothing},
     {"enroll", apply_nothing},
@@ -1919,6 +2160,29 @@ mg_state_factor(const struct mg_state *st, const char *user)
 		if (strcmp(f->user, user) == 0)
 			return f->fails > 0 ? f : NULL;
 	return NULL;
+}
+
+const struct mg_factor *
+mg_state_token_guesses(const struct mg_state *st, const char *user)
+{
+	char name[160];
+
+	snprintf(name, sizeof(name), GUESSER, user);
+	return mg_state_factor(st, name);
+}
+
+const struct mg_token_set *
+mg_state_set(const struct mg_state *st, const char *name)
+{
+	size_t i = set_index(st, name);
+
+	return i == MG_SETS_MAX ? NULL : &st->sets[i];
+}
+
+const struct mg_token_set *
+mg_state_sets(const struct mg_state *st)
+{
+	return st->sets;
 }
 
 int64_t

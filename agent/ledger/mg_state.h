@@ -11,6 +11,7 @@
 #include "mg_models.h"
 #include "mg_past.h"
 #include "mg_rec.h"
+#include "mg_token.h"
 #include "mg_why.h"
 
 /*
@@ -64,6 +65,7 @@ struct mg_req_live {
 	size_t napprovals, approvals_cap;
 	unsigned used;	   /* runs started, ever */
 	bool waived;	   /* granted without the approvals */
+	unsigned tokens;   /* that were given for it */
 	unsigned reviewed; /* bit i: somebody of review[i] has signed */
 	struct mg_run_state runs[MG_RUNS_MAX];
 	size_t nruns;	    /* open */
@@ -113,6 +115,7 @@ struct mg_req {
 	const char *const *need; /* role, count, role, count, ... */
 	size_t nneed;
 	const char *waive; /* of approvals: "served-before", "break-glass" */
+	unsigned tokens;   /* that breaking the glass takes */
 	const char *const *review; /* roles that look at it afterwards */
 	size_t nreview;
 	bool mfa;
@@ -188,6 +191,24 @@ struct mg_guarded {
 	char signers[MG_STATE_DIGEST]; /* allowed_signers; "": any will do */
 	/* The highest that ever were in force; 0: none. */
 	uint64_t policy_version, signers_version;
+};
+
+/*
+ * A set of break-glass tokens: what they are known again from, which is
+ * nothing without the host's number key. One that has ended stays so, as
+ * long as it is remembered; what is not remembered is not taken either.
+ */
+#define MG_SETS_MAX 32 /* remembered, MG_TOKEN_SETS_MAX of them usable */
+#define MG_SET_HASH 65 /* hex, with the NUL */
+struct mg_token_set {
+	char name[MG_TOKEN_SET_STR]; /* "": free */
+	unsigned need, of;
+	char hash[MG_TOKENS_MAX][MG_SET_HASH];
+	char key[17]; /* which number key it was made with */
+	enum { MG_SET_GOOD = 1, MG_SET_USED, MG_SET_VOID } state;
+	int64_t made_ms, ended_ms; /* wall clock */
+	char request[MG_UUID_STR]; /* what it was used for */
+	uint64_t order;		   /* of making */
 };
 
 struct mg_state;
@@ -283,6 +304,14 @@ const char *mg_req_state_word(enum mg_req_state s);
 
 /* Whether from -> to is a transition that exists. */
 bool mg_req_may_go(enum mg_req_state from, enum mg_req_state to);
+
+/* The set of that name, or NULL; and all of them, MG_SETS_MAX entries. */
+const struct mg_token_set *mg_state_set(
+    const struct mg_state *st, const char *name);
+const struct mg_token_set *mg_state_sets(const struct mg_state *st);
+/* As mg_state_factor(), of guesses at tokens. */
+const struct mg_factor *mg_state_token_guesses(
+    const struct mg_state *st, const char *user);
 
 /* Whether the request waits or is granted. */
 bool mg_req_is_live(const struct mg_req *req);

@@ -5,7 +5,7 @@
 
 #include "mg_id.h"
 
-static const char crockford[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const char mg_code_symbols[33] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 static const char hexdigits[] = "0123456789abcdef";
 
 static enum mg_err
@@ -104,12 +104,12 @@ mg_code_from_uuid(const struct mg_uuid *u, char out[MG_CODE_STR])
 		v = (v << 8) | u->b[i];
 	v >>= 6; /* 56 bits read, 50 kept */
 	for (i = 0; i < MG_CODE_STR - 1; i++)
-		out[i] = crockford[(v >> (45 - 5 * i)) & 31];
+		out[i] = mg_code_symbols[(v >> (45 - 5 * i)) & 31];
 	out[MG_CODE_STR - 1] = '\0';
 }
 
-static char
-code_char(char c)
+char
+mg_code_char(char c)
 {
 	if (c >= 'a' && c <= 'z')
 		c = (char)(c - 'a' + 'A');
@@ -117,7 +117,7 @@ code_char(char c)
 		return '0';
 	if (c == 'I' || c == 'L')
 		return '1';
-	if (c == '\0' || strchr(crockford, c) == NULL)
+	if (c == '\0' || strchr(mg_code_symbols, c) == NULL)
 		return '\0';
 	return c;
 }
@@ -134,7 +134,7 @@ mg_code_parse(const char *s, char out[MG_CODE_STR])
 			return MG_ERR_FORMAT;
 		if (*s == '-' || *s == ' ')
 			continue;
-		if ((c = code_char(*s)) == '\0' || n >= MG_CODE_STR - 1)
+		if ((c = mg_code_char(*s)) == '\0' || n >= MG_CODE_STR - 1)
 			return MG_ERR_FORMAT;
 		t[n++] = c;
 	}

@@ -39,6 +39,10 @@ void mg_code_from_uuid(const struct mg_uuid *u, char out[MG_CODE_STR]);
  */
 enum mg_err mg_code_parse(const char *s, char out[MG_CODE_STR]) MG_MUST_CHECK;
 
+/* The 32 symbols, by value; and the one that a person meant by c, or NUL. */
+extern const char mg_code_symbols[33];
+char mg_code_char(char c);
+
 /* n random bytes as 2*n lower-case hex digits and a NUL. */
 enum mg_err mg_random_hex(char *out, size_t n) MG_MUST_CHECK;
 

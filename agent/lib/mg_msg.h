@@ -84,6 +84,7 @@ enum mg_list {
 	MG_LIST_ONE,
 	MG_LIST_MODELS, /* what is deployed here */
 	MG_LIST_CHECK,	/* the same, after a look at what is served */
+	MG_LIST_TOKENS, /* sets of break-glass tokens */
 };
 enum mg_end { MG_END_NONE, MG_END_DONE, MG_END_CANCEL, MG_END_REVOKE };
 enum mg_auth_mode {
@@ -91,7 +92,11 @@ enum mg_auth_mode {
 	MG_AUTH_CHECK,	  /* ask for the second factor */
 	MG_AUTH_ENROLL,	  /* make a new one */
 	MG_AUTH_UNENROLL, /* remove it */
+	MG_AUTH_TOKENS,	  /* ask for break-glass tokens */
 };
+/* What is asked for: a client may have it from elsewhere than a terminal. */
+enum mg_prompt { MG_PROMPT_FACTOR, MG_PROMPT_TOKEN };
+enum mg_tokens { MG_TOKENS_NONE, MG_TOKENS_MADE, MG_TOKENS_VOID };
 enum mg_exit {
 	MG_EXIT_NONE,
 	MG_EXIT_STATUS,	 /* value is the command's exit status */

@@ -583,7 +583,7 @@ enum pol_level {
 enum pol_op_kind {
 	POL_OP_MODEL = 0, /* has an [operation] section */
 	POL_OP_HOST,	  /* login, root-shell */
-	POL_OP_RIGHT,	  /* log, revoke, unenroll */
+	POL_OP_RIGHT,	  /* log, revoke, ... */
 	POL_OP_REGISTRY,  /* registry.view, ... */
 	POL_OP_GROUP,	  /* stands for its members */
 };
@@ -687,6 +687,7 @@ struct pol_outage {
 	bool always;	    /* break-glass-when */
 	uint32_t glass;	    /* role, + 1; 0: nobody */
 	uint32_t review;    /* role, + 1 */
+	unsigned tokens;    /* break-glass-tokens; 0: none */
 	int64_t lasts_ms;
 };
 
@@ -1051,6 +1052,7 @@ enum pol_clause_kind {
 	POL_CLAUSE_OUTAGE,
 	POL_CLAUSE_GLASS,
 	POL_CLAUSE_GLASS_LASTS,
+	POL_CLAUSE_TOKENS,
 };
 
 #define POL_CLAUSES_MAX 64

@@ -85,6 +85,7 @@ put_outage(struct pol_clauses *cs, const struct mg_verdict *v)
 	if (!v->break_glass)
 		return;
 	put(cs, POL_CLAUSE_GLASS_LASTS, "", 0, -v->break_glass_ms);
+	put(cs, POL_CLAUSE_TOKENS, "", 0, v->break_glass_tokens);
 	for (i = 0; i < v->nreviewers; i++)
 		put(cs, POL_CLAUSE_REVIEWER, v->reviewers[i], 0, 1);
 }
@@ -200,6 +201,7 @@ counts(const struct pol_clause *c, const struct pol_clauses *other)
 
 	/* How break-glass goes, where the other has none. */
 	return (c->kind != POL_CLAUSE_REVIEWER &&
+		   c->kind != POL_CLAUSE_TOKENS &&
 		   c->kind != POL_CLAUSE_GLASS_LASTS) ||
 	       find(other, &glass) != NULL;
 }
@@ -293,6 +295,16 @@ say_uses(struct pol_words *w, int64_t strict)
 }
 
 static void
+say_tokens(struct pol_words *w, int64_t n)
+{
+	if (n == 0)
+		pol_put(w, "break-glass without tokens");
+	else
+		pol_say(w, "break-glass with %lld token%s", (long long)n,
+		    n == 1 ? "" : "s");
+}
+
+static void
 say_outage(struct pol_words *w, const struct pol_clause *c)
 {
 	if (c->kind == POL_CLAUSE_OUTAGE)
@@ -379,6 +391,9 @@ say_clause(struct pol_words *w, const struct pol_clause *c)
 		break;
 	case POL_CLAUSE_GLASS_LASTS:
 		say_time(w, "break-glass lasts ", -c->strict, "");
+		break;
+	case POL_CLAUSE_TOKENS:
+		say_tokens(w, c->strict);
 		break;
 	case POL_CLAUSE_REVIEWER:
 		pol_say(w, "break-glass reviewed by %s", c->name);

@@ -195,6 +195,8 @@ add_outage(struct sum *sum, const struct pol_outage *o)
 	v->break_glass = v->break_glass && glass;
 	v->break_glass_always = v->break_glass_always && o->always;
 	shortest(&v->break_glass_ms, o->lasts_ms);
+	if (v->break_glass_tokens < o->tokens)
+		v->break_glass_tokens = o->tokens;
 	if (glass)
 		add_reviewer(sum, f->p->role_at[o->review - 1].name);
 }

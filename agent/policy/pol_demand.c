@@ -365,6 +365,17 @@ set_glass_lasts(struct pol_load *ld, struct mg_demand *d)
 	(void)pol_duration(ld, &d->outage.lasts_ms);
 }
 
+static void
+set_glass_tokens(struct pol_load *ld, struct mg_demand *d)
+{
+	const char *v = ld->ln->value;
+
+	if (v[0] < '1' || v[0] > '9' || v[1] != '\0')
+		pol_err(ld, 0, "'%s' is not a number from 1 to 9", v);
+	else
+		d->outage.tokens = (unsigned)(v[0] - '0');
+}
+
 static const struct {
 	const char *key;
 	void (*set)(struct pol_load *ld, struct mg_demand *d);
@@ -390,6 +401,7 @@ static const struct {
     {"break-glass-review", set_glass_review},
     {"break-glass-when", set_glass_when},
     {"break-glass-lasts", set_glass_lasts},
+    {"break-glass-tokens", set_glass_tokens},
 };
 
 /* Adds the current line to the text by which equal demands are shared. */
@@ -446,7 +458,8 @@ pol_demand_check(struct pol_load *ld, const struct pol_demand_draft *dr)
 	if (glass != (d->outage.review != 0))
 		pol_err_key(ld,
 		    "'break-glass' and 'break-glass-review' need each other");
-	if (!glass && (d->outage.always || d->outage.lasts_ms != 0))
+	if (!glass && (d->outage.always || d->outage.lasts_ms != 0 ||
+			  d->outage.tokens != 0))
 		pol_err_key(ld, "there is no 'break-glass' in this rule");
 }
 

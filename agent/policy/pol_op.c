@@ -65,6 +65,7 @@ pol_ops_builtin(struct pol_load *ld)
 	pol_op_builtin(ld, "log", POL_OP_RIGHT, POL_LEVEL_NONE);
 	pol_op_builtin(ld, "revoke", POL_OP_RIGHT, POL_LEVEL_NONE);
 	pol_op_builtin(ld, "unenroll", POL_OP_RIGHT, POL_LEVEL_NONE);
+	pol_op_builtin(ld, "tokens", POL_OP_RIGHT, POL_LEVEL_NONE);
 	pol_perm_builtin(ld);
 }
 

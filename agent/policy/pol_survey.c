@@ -305,6 +305,9 @@ say_needs(struct pol_words *w, const struct mg_verdict *v)
 	if (v->break_glass)
 		pol_say(w, "; may break the glass%s",
 		    v->break_glass_always ? " at any time" : "");
+	if (v->break_glass && v->break_glass_tokens > 0)
+		pol_say(w, " with %u token%s", v->break_glass_tokens,
+		    v->break_glass_tokens == 1 ? "" : "s");
 }
 
 /* What else may forbid it or ask for more. */

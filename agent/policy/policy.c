@@ -44,6 +44,21 @@ mg_policy_digest(const struct mg_policy *p)
 	return p->digest;
 }
 
+unsigned
+mg_policy_tokens(const struct mg_policy *p)
+{
+	const struct mg_demand *d;
+	unsigned most = 0;
+	uint32_t i;
+
+	for (i = 0; i < p->rules.n; i++) {
+		d = pol_rule(p, i)->demand;
+		if (d != NULL && d->outage.tokens > most)
+			most = d->outage.tokens;
+	}
+	return most;
+}
+
 const struct mg_operation *
 mg_policy_operation(const struct mg_policy *p, const char *name)
 {

@@ -167,11 +167,13 @@ struct mg_verdict {
 	/*
 	 * How it can go without the approvals. served_before: while the hub
 	 * is down, for a version that this host ran before. break_glass: by
-	 * this asker, who is to say so, for break_glass_ms at most; then one
-	 * of each of the reviewers' roles has to sign for it.
+	 * this asker, who is to say so, for break_glass_ms at most, and with
+	 * so many tokens of one set (0: none); then one of each of the
+	 * reviewers' roles has to sign for it.
 	 */
 	bool served_before, break_glass, break_glass_always;
 	int64_t break_glass_ms;
+	unsigned break_glass_tokens;
 	const char *reviewers[MG_VERDICT_REVIEWERS_MAX];
 	size_t nreviewers;
 	/* For mg_policy_quorum(); they live as long as the ask's do. */
@@ -270,6 +272,9 @@ enum mg_err mg_policy_load(const struct mg_policy_source *src,
     struct mg_policy **pp, struct mg_diags *ds) MG_MUST_CHECK;
 
 void mg_policy_free(struct mg_policy *p);
+
+/* The most tokens that any rule asks for; 0: none does. */
+unsigned mg_policy_tokens(const struct mg_policy *p);
 
 /* "sha256:<64 hex>" over the names and bytes of all files. */
 const char *mg_policy_digest(const struct mg_policy *p);

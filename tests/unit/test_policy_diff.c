@@ -140,6 +140,18 @@ what_is_asked_for_is_compared_piece_by_piece(void **state)
 		 "break-glass-review = risk\n",
 	    "wider deploy: no break-glass > break-glass while the hub is "
 	    "down, break-glass reviewed by risk (ann)\n");
+	changes(RULE "approve = 1 risk\nbreak-glass = ops\n"
+		     "break-glass-review = risk\nbreak-glass-tokens = 2\n",
+	    RULE "approve = 1 risk\nbreak-glass = ops\n"
+		 "break-glass-review = risk\nbreak-glass-tokens = 3\n",
+	    "narrower deploy: break-glass with 2 tokens > break-glass with 3 "
+	    "tokens (ann)\n");
+	changes(RULE "approve = 1 risk\nbreak-glass = ops\n"
+		     "break-glass-review = risk\nbreak-glass-tokens = 1\n",
+	    RULE "approve = 1 risk\nbreak-glass = ops\n"
+		 "break-glass-review = risk\n",
+	    "wider deploy: break-glass with 1 token > break-glass without "
+	    "tokens (ann)\n");
 	changes(RULE "max-concurrent = 1\n", RULE "max-concurrent = 2\n",
 	    "wider deploy: at most 1 at once per model > at most 2 at once "
 	    "per model (ann)\n");

@@ -109,6 +109,25 @@ of_two_rules_the_stricter_says_when_how_long_and_both_review(void **state)
 }
 
 static void
+the_most_tokens_of_any_rule_are_asked_for(void **state)
+{
+	struct mg_policy *p = decide(HEAD RULE GLASS, "alice");
+
+	(void)state;
+	assert_int_equal(v.break_glass_tokens, 0);
+	mg_policy_free(p);
+	p = decide(HEAD RULE GLASS
+	    "break-glass-tokens = 2\n"
+	    "[rule b]\noperation = deploy\napprove = 1 lead\n"
+	    "break-glass = on-call\nbreak-glass-review = lead\n"
+	    "break-glass-tokens = 3\n",
+	    "alice");
+	assert_true(v.break_glass);
+	assert_int_equal(v.break_glass_tokens, 3);
+	mg_policy_free(p);
+}
+
+static void
 what_makes_no_sense_does_not_load(void **state)
 {
 	(void)state;
@@ -120,6 +139,14 @@ what_makes_no_sense_does_not_load(void **state)
 	    "need each other");
 	assert_bad(HEAD RULE "break-glass-when = always\n",
 	    "policy.d/t.ini:12:1: there is no 'break-glass' in this rule");
+	assert_bad(HEAD RULE "break-glass-tokens = 2\n",
+	    "policy.d/t.ini:12:1: there is no 'break-glass' in this rule");
+	assert_bad(HEAD RULE GLASS "break-glass-tokens = 0\n",
+	    "policy.d/t.ini:15:22: '0' is not a number from 1 to 9");
+	assert_bad(HEAD RULE GLASS "break-glass-tokens = 10\n",
+	    "policy.d/t.ini:15:22: '10' is not a number from 1 to 9");
+	assert_bad(HEAD RULE GLASS "break-glass-tokens = -1\n",
+	    "policy.d/t.ini:15:22: '-1' is not a number from 1 to 9");
 	assert_bad(HEAD "[rule a]\noperation = deploy\n"
 			"when-hub-down = served-before\n",
 	    "policy.d/t.ini:12:1: 'when-hub-down' and 'break-glass' are about "
@@ -135,6 +162,7 @@ main(void)
 	    cmocka_unit_test(the_glass_is_broken_by_its_role_alone),
 	    cmocka_unit_test(
 		of_two_rules_the_stricter_says_when_how_long_and_both_review),
+	    cmocka_unit_test(the_most_tokens_of_any_rule_are_asked_for),
 	    cmocka_unit_test(what_makes_no_sense_does_not_load),
 	};
 

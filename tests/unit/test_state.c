@@ -988,6 +988,157 @@ broken_glass_waits_for_every_review_and_is_not_forgotten(void **state)
 	assert_int_equal(review(OTHER, "\"owner\""), MG_ERR_STATE);
 }
 
+/* ---- tokens ---- */
+
+#define H64 "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
+static enum mg_err
+made(const char *set, int need, int of)
+{
+	char known[400] = "";
+	int i;
+
+	for (i = 0; i < of; i++)
+		snprintf(known + strlen(known), sizeof(known) - strlen(known),
+		    "%s\"" H64 "\"", i > 0 ? "," : "");
+	return apply("\"type\":\"tokens\",\"what\":\"made\",\"set\":\"%s\","
+		     "\"need\":%d,\"known_by\":[%s],\"key\":\"0011\"",
+	    set, need, known);
+}
+
+static enum mg_err
+used(const char *uuid, const char *set)
+{
+	return apply("\"type\":\"tokens\",\"what\":\"used\",\"uuid\":\"%s\","
+		     "\"user\":\"alice\",\"set\":\"%s\","
+		     "\"numbers\":[\"1\",\"3\"]",
+	    uuid, set);
+}
+
+static void
+rule3_a_set_is_used_once_and_stays_used(void **state)
+{
+	const struct mg_token_set *s;
+	struct mg_buf snapshot;
+
+	(void)state;
+	assert_int_equal(made("K7Q2", 2, 3), MG_ERR_OK);
+	assert_int_equal(made("K7Q2", 2, 3), MG_ERR_EXIST);
+	assert_int_equal(made("K7q2", 2, 3), MG_ERR_FORMAT);
+	assert_int_equal(made("AAAA", 4, 3), MG_ERR_FORMAT);
+	assert_int_equal(made("AAAA", 0, 3), MG_ERR_FORMAT);
+	assert_int_equal(used(REQ, "K7Q2"), MG_ERR_STATE); /* no request */
+	assert_int_equal(file_request(REQ, 1), MG_ERR_OK);
+	assert_int_equal(file_request(OTHER, 1), MG_ERR_OK);
+	mg_state_commit(st);
+	assert_int_equal(used(REQ, "ZZZZ"), MG_ERR_STATE);
+	mg_state_rollback_to(st, NULL);
+	assert_int_equal(used(REQ, "K7Q2"), MG_ERR_OK);
+	assert_int_equal(mg_state_find(st, REQ)->live.tokens, 2);
+	/* what did not become durable did not use it up */
+	mg_state_rollback_to(st, NULL);
+	assert_int_equal(mg_state_set(st, "K7Q2")->state, MG_SET_GOOD);
+	assert_int_equal(mg_state_find(st, REQ)->live.tokens, 0);
+	assert_int_equal(used(REQ, "K7Q2"), MG_ERR_OK);
+	mg_state_commit(st);
+	/* not for another one, not for the same, and not void either */
+	assert_int_equal(used(OTHER, "K7Q2"), MG_ERR_STATE);
+	mg_state_rollback_to(st, NULL);
+	assert_int_equal(made("BBBB", 1, 1), MG_ERR_OK);
+	mg_state_commit(st);
+	assert_int_equal(used(REQ, "BBBB"), MG_ERR_STATE);
+	mg_state_rollback_to(st, NULL);
+	save_and_restore(&snapshot);
+	mg_buf_fini(&snapshot);
+	s = mg_state_set(st, "K7Q2");
+	assert_int_equal(s->state, MG_SET_USED);
+	assert_string_equal(s->request, REQ);
+	assert_string_equal(s->hash[2], H64);
+	assert_string_equal(s->key, "0011");
+	assert_int_equal(mg_state_find(st, REQ)->live.tokens, 2);
+	assert_int_equal(mg_state_set(st, "BBBB")->state, MG_SET_GOOD);
+	assert_int_equal(apply("\"type\":\"tokens\",\"what\":\"void\","
+			       "\"set\":\"K7Q2\""),
+	    MG_ERR_STATE);
+	assert_int_equal(apply("\"type\":\"tokens\",\"what\":\"void\","
+			       "\"set\":\"BBBB\""),
+	    MG_ERR_OK);
+	assert_int_equal(used(OTHER, "BBBB"), MG_ERR_STATE);
+	assert_int_equal(
+	    apply("\"type\":\"tokens\",\"what\":\"x\""), MG_ERR_FORMAT);
+}
+
+static void
+sets_are_bounded_and_a_good_one_is_never_forgotten(void **state)
+{
+	struct mg_buf snapshot;
+	char set[5];
+	int i;
+
+	(void)state;
+	for (i = 0; i < MG_TOKEN_SETS_MAX; i++) {
+		snprintf(set, sizeof(set), "AA%02d", i);
+		assert_int_equal(made(set, 1, 2), MG_ERR_OK);
+	}
+	assert_int_equal(made("ZZZZ", 1, 2), MG_ERR_LIMIT);
+	/* one that ends makes room; ended ones are forgotten, oldest first */
+	for (i = 0; i < 40; i++) {
+		assert_int_equal(apply("\"type\":\"tokens\",\"what\":"
+				       "\"void\",\"set\":\"%s\"",
+				     set),
+		    MG_ERR_OK);
+		snprintf(set, sizeof(set), "BB%02d", i);
+		assert_int_equal(made(set, 1, 2), MG_ERR_OK);
+		mg_state_commit(st);
+	}
+	assert_null(mg_state_set(st, "BB02"));
+	assert_int_equal(mg_state_set(st, "AA00")->state, MG_SET_GOOD);
+	assert_int_equal(mg_state_set(st, "BB38")->state, MG_SET_VOID);
+	save_and_restore(&snapshot);
+	mg_buf_fini(&snapshot);
+	assert_int_equal(mg_state_set(st, "AA00")->state, MG_SET_GOOD);
+	assert_int_equal(mg_state_set(st, "BB38")->state, MG_SET_VOID);
+	assert_int_equal(made("ZZZZ", 1, 2), MG_ERR_LIMIT);
+}
+
+static void
+guess_token(const char *user, bool counts)
+{
+	assert_int_equal(apply("\"type\":\"tokens\",\"what\":\"wrong\","
+			       "\"user\":\"%s\",\"counts\":%s",
+			     user, counts ? "true" : "false"),
+	    MG_ERR_OK);
+	mg_state_commit(st);
+}
+
+static void
+guesses_at_tokens_lock_who_makes_them_and_no_code_unlocks(void **state)
+{
+	struct mg_buf snapshot;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 20; i++)
+		guess_token("alice", false);
+	assert_null(mg_state_token_guesses(st, "alice"));
+	for (i = 0; i < MG_MFA_TRIES; i++)
+		guess_token("alice", true);
+	assert_int_equal(mg_state_token_guesses(st, "alice")->locked_until_bt,
+	    bt + MG_MFA_LOCK_MS);
+	assert_null(mg_state_token_guesses(st, "bob"));
+	assert_null(mg_state_factor(st, "alice")); /* codes still go */
+	assert_int_equal(apply("\"type\":\"mfa\",\"user\":\"alice\","
+			       "\"ok\":true,\"uuid\":\"\""),
+	    MG_ERR_OK);
+	mg_state_commit(st);
+	assert_int_equal(
+	    mg_state_token_guesses(st, "alice")->fails, MG_MFA_TRIES);
+	save_and_restore(&snapshot);
+	mg_buf_fini(&snapshot);
+	assert_int_equal(
+	    mg_state_token_guesses(st, "alice")->fails, MG_MFA_TRIES);
+}
+
 int
 main(void)
 {
@@ -998,6 +1149,9 @@ main(void)
 	    T(a_state_is_saved_and_restored_whole),
 	    T(what_was_served_is_what_people_approved_and_what_ended_well),
 	    T(broken_glass_waits_for_every_review_and_is_not_forgotten),
+	    T(rule3_a_set_is_used_once_and_stays_used),
+	    T(sets_are_bounded_and_a_good_one_is_never_forgotten),
+	    T(guesses_at_tokens_lock_who_makes_them_and_no_code_unlocks),
 	    T(records_out_of_place_are_refused_and_change_nothing),
 	    T(a_grant_cannot_be_used_more_often_than_it_says),
 	    T(a_rollback_undoes_what_did_not_become_durable),

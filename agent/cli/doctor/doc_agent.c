@@ -53,6 +53,27 @@ say_hub(struct doc *d, const struct mg_rec *rec)
 		    link);
 }
 
+/* Where rules ask for tokens: whether there are any to type. */
+static void
+say_tokens(struct doc *d, const struct mg_rec *rec)
+{
+	long long asked = mg_rec_int(rec, "tokens_asked", 0);
+	long long sets = mg_rec_int(rec, "token_sets", 0);
+
+	if (asked == 0)
+		return;
+	if (sets == 0)
+		doc_say(d, DOC_BAD, "break-glass tokens",
+		    "modelgate tokens make, as root; seal them in envelopes",
+		    "rules ask for %lld tokens, and no set that has so many is "
+		    "left",
+		    asked);
+	else
+		doc_say(d, DOC_GOOD, "break-glass tokens", "",
+		    "%lld set%s of tokens %s left", sets, sets == 1 ? "" : "s",
+		    sets == 1 ? "is" : "are");
+}
+
 /* Whether the files are what is in force. */
 static void
 say_policy(struct doc *d, const struct mg_rec *rec)
@@ -108,6 +129,7 @@ say_info(struct doc *d, const struct mg_rec *rec)
 		   : "no cgroup v2: runs are followed by process tree and "
 		     "audit session");
 	say_hub(d, rec);
+	say_tokens(d, rec);
 }
 
 /* What the kernel knows of the clock's discipline, adjtimex(2). */
