@@ -207,6 +207,7 @@ $(STARVED): ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(shell sed -nE '/^WRA
 
 # Tests of a built program start the one beside them.
 $(B)/unit/test_verify_process: | $(B)/mg-verify
+$(B)/unit/test_flaws: | $(B)/modelgate-ledger
 
 JOBS ?= $(shell nproc)
 

@@ -618,6 +618,8 @@ bool mon_hub_send(struct mon *m, enum mg_msg_op op, const void *msg);
 #define MON_TREE_RECORDS 1000 /* a checkpoint at least so often, */
 #define MON_TREE_MS 300000    /* and so long after a record */
 
+/* The host's key for checkpoints. False: it is not Ed25519. */
+bool mon_tree_key(const struct mon *m, struct mg_note_key *key) MG_MUST_CHECK;
 void mon_tree_init(struct mon *m);
 void mon_tree_fini(struct mon *m);
 /* The ledger has more durable lines. */

@@ -39,6 +39,26 @@ struct mon_tree {
 
 /* ---- our own ---- */
 
+static bool
+read_key(const struct mon *m, struct mg_note_key *key, uint8_t seed[MG_ED25519])
+{
+	memset(key, 0, sizeof(*key));
+	key->kind = MG_NOTE_LOG;
+	return mg_note_origin(m->conf.host, key->name) &&
+	       mg_ed25519_from_openssh((const char *)mg_buf_ptr(&m->host_key),
+		   mg_buf_len(&m->host_key), seed, key->pub) == MG_ERR_OK;
+}
+
+bool
+mon_tree_key(const struct mon *m, struct mg_note_key *key)
+{
+	uint8_t seed[MG_ED25519];
+	bool ok = read_key(m, key, seed);
+
+	explicit_bzero(seed, sizeof(seed));
+	return ok;
+}
+
 void
 mon_tree_init(struct mon *m)
 {
@@ -48,11 +68,7 @@ mon_tree_init(struct mon *m)
 		mg_fatal("out of memory");
 	m->tree = t;
 	t->m = m;
-	t->key.kind = MG_NOTE_LOG;
-	t->has_key =
-	    mg_note_origin(m->conf.host, t->key.name) &&
-	    mg_ed25519_from_openssh((const char *)mg_buf_ptr(&m->host_key),
-		mg_buf_len(&m->host_key), t->seed, t->key.pub) == MG_ERR_OK;
+	t->has_key = read_key(m, &t->key, t->seed);
 	if (!t->has_key)
 		mg_log(MG_EVT_LEDGER_BAD,
 		    "err='host_key is not Ed25519: no checkpoints'");

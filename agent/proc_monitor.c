@@ -120,6 +120,7 @@ static void
 open_ledger(struct mon *m)
 {
 	struct mg_ledger_report rep;
+	struct mg_note_key host;
 	enum mg_err r;
 	int dir;
 
@@ -135,11 +136,12 @@ open_ledger(struct mon *m)
 		mg_fatal("another modelgated uses %s", MON_STATE_DIR);
 	if ((m->state = mg_state_new()) == NULL)
 		mg_fatal("out of memory");
-	r = mg_ledger_open(dir, fold, restore, m, &m->ledger, &rep);
+	r = mg_ledger_open(dir, mon_tree_key(m, &host) ? &host : NULL, fold,
+	    restore, m, &m->ledger, &rep);
 	if (r != MG_ERR_OK)
-		mg_fatal("ledger is broken: %s/ledger/%s:%llu: %s",
+		mg_fatal("ledger is broken: %s/ledger/%s:%llu: record %llu: %s",
 		    MON_STATE_DIR, rep.file, (unsigned long long)rep.line,
-		    rep.text);
+		    (unsigned long long)rep.flaw.record, rep.flaw.text);
 	if (rep.repaired)
 		mg_log(MG_EVT_LEDGER_BAD,
 		    "file=%s text='cut off %zu bytes of a line that was "
@@ -150,6 +152,11 @@ open_ledger(struct mon *m)
 		    "text='%u snapshots do not fit, leaves %s: "
 		    "modelgate verify says more'",
 		    rep.bad_snapshots, rep.leaves_short ? "lack some" : "fit");
+	if (rep.leaves_differ != 0)
+		mg_log(MG_EVT_LEDGER_BAD,
+		    "file=leaves err='the hash of record %llu was wrong, and "
+		    "is made anew'",
+		    (unsigned long long)rep.leaves_differ);
 	mg_log(MG_EVT_LEDGER, "records=%llu read=%llu",
 	    (unsigned long long)rep.records, (unsigned long long)rep.read);
 	mg_state_set_free_hook(m->state, mon_req_released, m);

@@ -36,8 +36,9 @@ static const char zeros[MG_LEDGER_HASH_HEX] =
 /* ---- opening ---- */
 
 enum mg_err
-mg_ledger_open(int dirfd, mg_ledger_fn fn, mg_ledger_fn restore, void *arg,
-    struct mg_ledger **lp, struct mg_ledger_report *rep)
+mg_ledger_open(int dirfd, const struct mg_note_key *host, mg_ledger_fn fn,
+    mg_ledger_fn restore, void *arg, struct mg_ledger **lp,
+    struct mg_ledger_report *rep)
 {
 	enum mg_err r = MG_ERR_NOMEM;
 	struct mg_ledger *l;
@@ -55,14 +56,11 @@ mg_ledger_open(int dirfd, mg_ledger_fn fn, mg_ledger_fn restore, void *arg,
 	if (l->sha != NULL)
 		r = l->dirfd == -1
 			? MG_ERR_SYS
-			: mg_ledger_open_at(l->dirfd, MG_LEDGER_LEAVES,
-			      O_RDWR | O_CREAT, &l->leaves_fd);
-	if (r == MG_ERR_OK)
-		r = mg_ledger_load(l, fn, restore, arg, rep);
+			: mg_ledger_load(l, host, fn, restore, arg, rep);
 	if (r != MG_ERR_OK) {
-		if (rep->text[0] == '\0')
-			snprintf(rep->text, sizeof(rep->text), "%s (%s)",
-			    mg_err_str(r), strerror(errno));
+		if (rep->flaw.kind == MG_FLAW_NONE)
+			snprintf(rep->flaw.text, sizeof(rep->flaw.text),
+			    "%s (%s)", mg_err_str(r), strerror(errno));
 		mg_ledger_free(l);
 		return r;
 	}
@@ -502,10 +500,11 @@ begin_segment(struct mg_ledger *l, const char *name, const char *snapshot)
 	l->first = l->seq + 1;
 	l->size = 0;
 	l->began_ms = mg_time_wall_ms();
+	/* The name first: once the line is durable nothing may fail. */
+	if (fsync(l->dirfd) != 0)
+		return MG_ERR_SYS;
 	if ((r = put_first_line(l, snapshot)) == MG_ERR_OK)
 		r = mg_ledger_sync(l);
-	if (r == MG_ERR_OK && fsync(l->dirfd) != 0)
-		r = MG_ERR_SYS;
 	return r;
 }
 

@@ -6,8 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mg_flaw.h"
 #include "mg_json.h"
 #include "mg_merkle.h"
+#include "mg_note.h"
 #include "mg_rec.h"
 
 /*
@@ -56,13 +58,14 @@ struct mg_ledger;
 struct mg_ledger_report {
 	char file[64];
 	uint64_t line; /* within the file, from 1 */
-	char text[256];
+	struct mg_flaw flaw;
 	bool repaired;		/* a torn last line was cut off */
 	size_t repaired_bytes;	/* how much */
 	uint64_t records;	/* lines in the ledger */
 	uint64_t read;		/* of which were read */
 	unsigned bad_snapshots; /* passed over */
 	bool leaves_short;	/* the file of leaves lacks old ones */
+	uint64_t leaves_differ; /* or has another hash of that record */
 };
 
 /* Called for every line, in order. Anything but MG_ERR_OK stops reading. */
@@ -73,10 +76,12 @@ typedef enum mg_err (*mg_ledger_fn)(void *arg, const struct mg_rec *rec);
  * Lines of the newest snapshot that fits its segment go to restore, then
  * all lines from that segment on to fn. A last line without newline is cut
  * off and reported; anything else that is not as written (bad JSON, a gap,
- * a wrong hash) is MG_ERR_FORMAT, with rep saying where, and *lp is NULL.
+ * a wrong hash, less than the newest checkpoint of host was signed over) is
+ * MG_ERR_FORMAT, with rep saying where and why, *lp is NULL, and nothing in
+ * the folder has changed. Without a host (NULL) no checkpoint is looked at.
  */
-enum mg_err mg_ledger_open(int dirfd, mg_ledger_fn fn, mg_ledger_fn restore,
-    void *arg, struct mg_ledger **lp,
+enum mg_err mg_ledger_open(int dirfd, const struct mg_note_key *host,
+    mg_ledger_fn fn, mg_ledger_fn restore, void *arg, struct mg_ledger **lp,
     struct mg_ledger_report *rep) MG_MUST_CHECK;
 
 void mg_ledger_free(struct mg_ledger *l);
@@ -203,6 +208,7 @@ enum mg_err mg_ledger_add_note(
 struct mg_ledger_file {
 	uint64_t first; /* line */
 	bool zst;
+	bool is_regular;
 	char name[MG_LEDGER_NAME];
 };
 

@@ -90,11 +90,17 @@ collect(DIR *d, struct mg_ledger_file **vp, size_t *np)
 {
 	struct mg_ledger_file f, *w;
 	struct dirent *de;
+	struct stat st;
 	size_t cap = 0;
 
 	while ((de = readdir(d)) != NULL) {
 		if (!parse_name(de->d_name, &f))
 			continue;
+		f.is_regular =
+		    de->d_type == DT_REG || (de->d_type == DT_UNKNOWN &&
+						fstatat(dirfd(d), f.name, &st,
+						    AT_SYMLINK_NOFOLLOW) == 0 &&
+						S_ISREG(st.st_mode));
 		if (*np == SEGMENTS_MAX)
 			return MG_ERR_LIMIT;
 		if (*np == cap) {

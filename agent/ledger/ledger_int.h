@@ -53,8 +53,8 @@ enum mg_err mg_ledger_open_at(
     int dirfd, const char *name, int flags, int *fdp) MG_MUST_CHECK;
 
 /* Reads from the newest good snapshot on; opens the last segment. */
-enum mg_err mg_ledger_load(struct mg_ledger *l, mg_ledger_fn fn,
-    mg_ledger_fn restore, void *arg,
+enum mg_err mg_ledger_load(struct mg_ledger *l, const struct mg_note_key *host,
+    mg_ledger_fn fn, mg_ledger_fn restore, void *arg,
     struct mg_ledger_report *rep) MG_MUST_CHECK;
 
 /*

@@ -21,6 +21,7 @@ struct mg_lines {
 	uint64_t pos;
 	uint64_t out; /* bytes that were decompressed so far */
 	bool at_end;
+	enum mg_flaw_kind flaw;
 	uint8_t raw[STEP];
 };
 
@@ -87,6 +88,13 @@ more_plain(struct mg_lines *l)
 }
 
 static enum mg_err
+broken(struct mg_lines *l, enum mg_flaw_kind kind)
+{
+	l->flaw = kind;
+	return MG_ERR_FORMAT;
+}
+
+static enum mg_err
 more_compressed(struct mg_lines *l)
 {
 	ZSTD_outBuffer out;
@@ -100,7 +108,8 @@ more_compressed(struct mg_lines *l)
 		l->in = (ZSTD_inBuffer){l->raw, (size_t)n, 0};
 		if (n == 0) {
 			l->at_end = true;
-			return l->frame_ended ? MG_ERR_OK : MG_ERR_FORMAT;
+			return l->frame_ended ? MG_ERR_OK
+					      : broken(l, MG_FLAW_PACK_CUT);
 		}
 	}
 	if ((d = mg_buf_reserve(&l->b, STEP)) == NULL)
@@ -108,11 +117,12 @@ more_compressed(struct mg_lines *l)
 	out = (ZSTD_outBuffer){d, STEP, 0};
 	r = ZSTD_decompressStream(l->zst, &out, &l->in);
 	if (ZSTD_isError(r))
-		return MG_ERR_FORMAT;
+		return broken(l, MG_FLAW_PACK_BAD);
 	l->frame_ended = r == 0;
 	mg_buf_commit(&l->b, out.pos);
 	l->out += out.pos;
-	return l->out > MG_LINES_UNPACKED_MAX ? MG_ERR_FORMAT : MG_ERR_OK;
+	return l->out > MG_LINES_UNPACKED_MAX ? broken(l, MG_FLAW_PACK_BOMB)
+					      : MG_ERR_OK;
 }
 
 enum mg_err
@@ -145,4 +155,10 @@ uint64_t
 mg_lines_pos(const struct mg_lines *l)
 {
 	return l->pos;
+}
+
+enum mg_flaw_kind
+mg_lines_flaw(const struct mg_lines *l)
+{
+	return l->flaw;
 }

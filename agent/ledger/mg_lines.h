@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "mg_err.h"
+#include "mg_flaw.h"
 
 /* Lines out of a file, which may be compressed (zstd). */
 
@@ -30,6 +31,9 @@ void mg_lines_free(struct mg_lines *l);
  */
 enum mg_err mg_lines_next(
     struct mg_lines *l, const char **sp, size_t *np) MG_MUST_CHECK;
+
+/* What MG_ERR_FORMAT was: MG_FLAW_PACK_CUT, _BAD or _BOMB. */
+enum mg_flaw_kind mg_lines_flaw(const struct mg_lines *l);
 
 /* Bytes of the file that were read so far. */
 uint64_t mg_lines_pos(const struct mg_lines *l);

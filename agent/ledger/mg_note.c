@@ -516,3 +516,20 @@ mg_note_whole(const char *p, size_t n)
 		return n;
 	return end;
 }
+
+bool
+mg_note_last(const char *p, size_t n, size_t *startp, size_t *lenp)
+{
+	size_t end = mg_note_whole(p, n), body;
+
+	if (end == 0)
+		return false;
+	*startp = last_blank(p, end);
+	if (*startp == end) {
+		body = last_blank(p, end - 1);
+		*startp = last_blank(p, body > 0 ? body - 1 : 0);
+		end--;
+	}
+	*lenp = end - *startp;
+	return true;
+}

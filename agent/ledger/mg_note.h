@@ -79,6 +79,13 @@ enum mg_err mg_note_sign(struct mg_note *note, const struct mg_note_key *key,
 size_t mg_note_whole(const char *p, size_t n);
 
 /*
+ * Of such bytes: where the last note is that was not cut short, or what
+ * stands in its place. False: there is none.
+ */
+bool mg_note_last(
+    const char *p, size_t n, size_t *startp, size_t *lenp) MG_MUST_CHECK;
+
+/*
  * Reads a note: strictly our form and no other, so that equal notes are
  * equal bytes. MG_ERR_FORMAT, and *whyp (may be NULL) gets a static text.
  */

@@ -74,9 +74,10 @@ open_folder(const char *path, struct mg_ledger_report *rep)
 	if ((fd = open(path, O_RDONLY | O_DIRECTORY)) == -1)
 		die(path);
 	state = mg_state_new();
-	if (mg_ledger_open(fd, fold, restore, NULL, &l, rep) != MG_ERR_OK) {
+	if (mg_ledger_open(fd, NULL, fold, restore, NULL, &l, rep) !=
+	    MG_ERR_OK) {
 		fprintf(stderr, "%s:%llu: %s\n", rep->file,
-		    (unsigned long long)rep->line, rep->text);
+		    (unsigned long long)rep->line, rep->flaw.text);
 		exit(1);
 	}
 	return l;

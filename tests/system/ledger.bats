@@ -123,7 +123,7 @@ END
 	rm checkpoints leaves
 	from_outside
 	[ "$(bad_record)" = $((n - 3)) ]
-	has truncated
+	has '"flaw":"truncated"'
 	fresh
 	sed -i 5p "$seg"
 	from_outside
@@ -133,7 +133,7 @@ END
 	sed -i '5{h;d};6G' "$seg"
 	from_outside
 	[ "$(bad_record)" = 5 ]
-	has missing
+	has out-of-order
 	fresh
 	sed -i 5d "$seg"
 	from_outside
@@ -143,7 +143,7 @@ END
 	sed -i '5s/.*/hello/' "$seg"
 	from_outside
 	[ "$(bad_record)" = 5 ]
-	has foreign
+	has no-record
 	fresh
 	{ sed -n 1,4p "$seg"; head -c 300000 /dev/zero | tr '\0' x; sed -n '5,$p' "$seg"; } >"$seg.new"
 	mv "$seg.new" "$seg"
@@ -159,13 +159,13 @@ END
 	ssh-keygen -q -t ed25519 -N '' -f "$BATS_TEST_TMPDIR/other"
 	run led verify . --host-key "$BATS_TEST_TMPDIR/other.pub"
 	[ "$status" -eq 1 ]
-	has "another host's"
+	has 'foreign-checkpoint'
 	rm -f "$BATS_TEST_TMPDIR"/other*
 	fresh
 	sed -i '3s/./A/' checkpoints
 	from_outside
 	[ "$status" -eq 1 ]
-	has forged
+	has forged-checkpoint
 }
 
 @test "an exported file proves itself, with modelgate and without" {
@@ -303,6 +303,36 @@ assert all(r["seq"].isdigit() for r in rows)'
 	soon followed $((n + 1))
 	root sh -c 'kill $(cat /tmp/follow.pid)' </dev/null
 	gone() { ! pgrep -f "mg-quer[y]" -s 0 >/dev/null; }
+}
+
+# contents: every byte of the ledger's folder.
+contents() { root sh -c 'cd /var/lib/modelgate/ledger && ls -l | cut -c 1-10 && find . -type f -exec sha256sum {} +' </dev/null; }
+
+@test "the agent does not start with a flaw, names it, and changes nothing" {
+	sb service modelgated stop
+	root cp -a /var/lib/modelgate/ledger /tmp/kept </dev/null
+	last=$(root sh -c 'cd /var/lib/modelgate/ledger && ls *.jsonl | tail -n 1' </dev/null)
+	n=$(root sh -c "wc -l </tmp/kept/$last" </dev/null)
+	while IFS='|' read -r change place words; do
+		root sh -c "cd /var/lib/modelgate/ledger && rm * && cp -a /tmp/kept/* . && f=$last && $change" </dev/null
+		before=$(contents)
+		run root timeout 5 /usr/sbin/modelgated </dev/null
+		[ "$status" -eq 1 ] || fail "$change"
+		has "/ledger/$place"
+		has ": $words: "
+		[ "$(contents)" = "$before" ] || fail "$change: something was written"
+	done <<-END
+	sed -i 3d \$f|$last:3: record |missing
+	sed -i '3s/"bt":/"bt":1,"x":/' \$f|$last:3: record |clock-back
+	sed -i '\$d' \$f|$last:$((n - 1)): record |truncated
+	truncate -s -1 \$f|$last:$n: record |truncated
+	rm checkpoints; truncate -s -1 \$f|$last:$n: record |lost-records
+	rm leaves; mkfifo leaves|leaves:0: |no-file
+	sed -i 's/^[1-9][0-9]*\$/9&/' checkpoints|checkpoints:|forged-checkpoint
+	END
+	root sh -c 'cd /var/lib/modelgate/ledger && rm * && cp -a /tmp/kept/* .' </dev/null
+	sb service modelgated start
+	soon root modelgate status </dev/null
 }
 
 @test "a line of 4 GB is named at once, and read no further" {

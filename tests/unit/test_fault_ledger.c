@@ -59,7 +59,8 @@ open_it(int dirfd)
 	struct mg_ledger_report rep;
 	struct mg_ledger *l;
 
-	if (mg_ledger_open(dirfd, ignore, ignore, NULL, &l, &rep) != MG_ERR_OK)
+	if (mg_ledger_open(dirfd, NULL, ignore, ignore, NULL, &l, &rep) !=
+	    MG_ERR_OK)
 		return NULL;
 	return l;
 }
@@ -187,10 +188,10 @@ check(int dirfd, const struct fault_seen *seen)
 	struct mg_ledger *l;
 	enum mg_err r;
 
-	r = mg_ledger_open(dirfd, ignore, ignore, NULL, &l, &rep);
+	r = mg_ledger_open(dirfd, NULL, ignore, ignore, NULL, &l, &rep);
 	if (r != MG_ERR_OK)
 		print_error("%s:%llu: %s\n", rep.file,
-		    (unsigned long long)rep.line, rep.text);
+		    (unsigned long long)rep.line, rep.flaw.text);
 	assert_int_equal(r, MG_ERR_OK);
 	assert_false(rep.leaves_short);
 	read_all(dirfd, &f);

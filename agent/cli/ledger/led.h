@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "ledger.h"
+#include "mg_follow.h"
 #include "mg_lines.h"
 #include "mg_note.h"
 
@@ -95,6 +96,7 @@ void led_notes_free(struct led_notes *notes);
 /* A line for people or, with --json, an object, on standard output. */
 struct led_report {
 	bool ok;
+	enum mg_flaw_kind flaw;
 	const char *file;
 	uint64_t line, record, records, witnessed, checkpoints;
 	const char *text;

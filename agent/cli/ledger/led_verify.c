@@ -3,12 +3,12 @@
  * verify: the whole ledger, against its own and the hub's checkpoints.
  *
  * Rules
- * 1. Every line is read strictly, numbered, chained, and hashed into the
- *    tree; the tree has to have the signed root at the size of every
- *    checkpoint. One flaw ends it: what stands behind proves nothing.
+ * 1. Every line is followed as the agent does at its start (mg_follow.h); the
+ *    tree has to have the signed root at the size of every checkpoint. One
+ *    flaw ends it: what stands behind proves nothing.
  * 2. The first bad record is named. The leaves that the hub kept tell it
  *    exactly; else the leaves that the host kept, when they were not
- *    changed as well; else the chain.
+ *    changed as well, which a checkpoint tells; else the chain.
  * 3. Signatures are checked before anything is compared: a checkpoint that
  *    nobody signed would let its author choose the verdict.
  * 4. Records at the beginning may be missing when a record says who
@@ -29,89 +29,65 @@
 #include "mg_id.h"
 #include "mg_time.h"
 
-#define ZEROS                                                                  \
-	"00000000000000000000000000000000"                                     \
-	"00000000000000000000000000000000"
-#define LEAVES_STEP 2048
 #define DISCARDS_MAX 64 /* told of */
-
-/* Leaf hashes that somebody kept. */
-struct leaves {
-	int fd; /* -1: none */
-	uint64_t n, at;
-	size_t have;
-	uint8_t v[LEAVES_STEP][MG_MERKLE_HASH];
-};
 
 struct verify {
 	struct led *led;
 	int dirfd;
 	struct led_notes notes;
 	size_t next_note;
-	struct leaves own, hub;
-	struct mg_merkle tree;
-	char prev[MG_LEDGER_HASH_HEX];
-	struct mg_rec rec;
+	struct mg_leaves own, hub;
+	struct mg_follow f;
+	uint64_t wrong_leaf; /* a checkpoint tells that it is the hash */
+	char was_file[64];   /* where f.differs is */
+	uint64_t was_line;
 	uint64_t gap; /* lines that were discarded */
 	char gap_root[MG_LEDGER_HASH_HEX];
 	char *discards[DISCARDS_MAX];
 	size_t ndiscards;
 	bool gap_told; /* a record says so */
 	struct led_report rep;
+	struct mg_flaw flaw;
 	char text[512], file[64], own_notes[4096];
 	uint64_t bytes, total;
+	size_t torn; /* bytes of a last line that has not ended */
 	int64_t start_ms, shown_ms;
 };
 
-/* ---- leaves that were kept ---- */
-
-static bool
-leaves_open(struct leaves *l, int dirfd, const char *path)
-{
-	struct stat st;
-
-	l->fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (l->fd == -1)
-		return false;
-	if (fstat(l->fd, &st) == 0)
-		l->n = (uint64_t)st.st_size / MG_MERKLE_HASH;
-	return true;
-}
-
-/* The hash of a leaf; NULL: it was not kept. */
-static const uint8_t *
-leaves_get(struct leaves *l, uint64_t i)
-{
-	ssize_t n;
-
-	if (l->fd == -1 || i >= l->n)
-		return NULL;
-	if (i < l->at || i >= l->at + l->have) {
-		n = pread(
-		    l->fd, l->v, sizeof(l->v), (off_t)(i * MG_MERKLE_HASH));
-		l->at = i;
-		l->have = n < 0 ? 0 : (size_t)n / MG_MERKLE_HASH;
-	}
-	return i < l->at + l->have ? l->v[i - l->at] : NULL;
-}
-
 /* ---- what is found ---- */
 
-static int bad(struct verify *v, uint64_t record, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-
+/* v->flaw, of the line or of the file that is read. */
 static int
-bad(struct verify *v, uint64_t record, const char *fmt, ...)
+bad(struct verify *v)
+{
+	v->rep.ok = false;
+	v->rep.flaw = v->flaw.kind;
+	v->rep.record = v->flaw.record;
+	v->rep.text = v->flaw.text;
+	if (v->f.differs != 0 && v->flaw.record == v->f.differs) {
+		v->rep.file = v->was_file;
+		v->rep.line = v->was_line;
+	}
+	return LED_NO;
+}
+
+#define BAD(v, ...) (mg_flaw_set(&(v)->flaw, __VA_ARGS__), bad(v))
+
+/* Not a flaw, but worth a word; the first is kept. */
+static void remark(struct verify *v, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void
+remark(struct verify *v, const char *fmt, ...)
 {
 	va_list ap;
 
+	if (v->text[0] != '\0')
+		return;
 	va_start(ap, fmt);
 	vsnprintf(v->text, sizeof(v->text), fmt, ap);
 	va_end(ap);
-	v->rep.ok = false;
-	v->rep.record = record;
 	v->rep.text = v->text;
-	return LED_NO;
 }
 
 void
@@ -127,6 +103,7 @@ led_print_report(const struct led *led, const struct led_report *rep)
 		mg_json_begin(&j, &b);
 		mg_json_obj(&j, NULL);
 		mg_json_bool(&j, "ok", rep->ok);
+		mg_json_str(&j, "flaw", rep->ok ? "" : mg_flaw_word(rep->flaw));
 		mg_json_int(&j, "records", (int64_t)rep->records);
 		mg_json_int(&j, "checkpoints", (int64_t)rep->checkpoints);
 		mg_json_int(&j, "witnessed", (int64_t)rep->witnessed);
@@ -143,10 +120,12 @@ led_print_report(const struct led *led, const struct led_report *rep)
 		return;
 	}
 	if (!rep->ok) {
-		printf("BAD: first bad record: %llu",
-		    (unsigned long long)rep->record);
+		printf("BAD: ");
+		if (rep->record > 0)
+			printf("first bad record: %llu ",
+			    (unsigned long long)rep->record);
 		if (rep->file[0] != '\0')
-			printf(" (%s:%llu)", rep->file,
+			printf(rep->line > 0 ? "(%s:%llu)" : "(%s)", rep->file,
 			    (unsigned long long)rep->line);
 		printf("\n  %s\n", rep->text);
 		return;
@@ -173,7 +152,7 @@ show_progress(struct verify *v)
 	int64_t now;
 	double s;
 
-	if ((v->tree.size & 0xfff) != 0 || v->led->quiet || !isatty(2))
+	if ((v->f.tree.size & 0xfff) != 0 || v->led->quiet || !isatty(2))
 		return;
 	now = mg_time_boot_ms();
 	if (now - v->shown_ms < 200)
@@ -182,7 +161,7 @@ show_progress(struct verify *v)
 	s = (double)(now - v->start_ms) / 1000;
 	fprintf(stderr, "\r%3.0f %%  %llu records  %.0f/s   ",
 	    v->total == 0 ? 0 : 100.0 * (double)v->bytes / (double)v->total,
-	    (unsigned long long)v->tree.size, (double)v->tree.size / s);
+	    (unsigned long long)v->f.tree.size, (double)v->f.tree.size / s);
 }
 
 static void
@@ -194,66 +173,16 @@ end_progress(const struct verify *v)
 
 /* ---- lines ---- */
 
-static int
-check_seq(struct verify *v)
-{
-	uint64_t want = v->tree.size + 1;
-	int64_t seq = mg_rec_int(&v->rec, "seq", 0);
-
-	if (seq == (int64_t)want)
-		return 0;
-	if (seq <= 0)
-		return bad(v, want, "foreign: the line has no seq");
-	if (seq == (int64_t)want - 1)
-		return bad(v, want, "duplicated: record %lld is here twice",
-		    (long long)seq);
-	if (seq < (int64_t)want)
-		return bad(v, want,
-		    "out of order: record %lld where %llu belongs",
-		    (long long)seq, (unsigned long long)want);
-	return bad(v, want, "missing: record %lld where %llu belongs",
-	    (long long)seq, (unsigned long long)want);
-}
-
-/* A segment's own first line says what was before it. */
-static int
-check_segment(struct verify *v)
-{
-	uint8_t root[MG_MERKLE_HASH];
-	char hex[MG_LEDGER_HASH_HEX];
-
-	if (strcmp(mg_rec_str(&v->rec, "type", ""), "segment") != 0)
-		return v->tree.size == 0
-			   ? 0
-			   : bad(v, v->tree.size + 1,
-				 "the segment does not begin with its line");
-	mg_merkle_root(&v->tree, v->led->sha, root);
-	mg_hex(root, sizeof(root), hex);
-	if (strcmp(mg_rec_str(&v->rec, "root", ""), hex) != 0)
-		return bad(v, v->tree.size + 1,
-		    "the root in a segment's first line is not that of the "
-		    "records before it");
-	return 0;
-}
-
 /* Rule 2 */
 static int
-check_leaf(struct verify *v, const uint8_t leaf[MG_MERKLE_HASH])
+check_hub_leaf(struct verify *v, const uint8_t leaf[MG_MERKLE_HASH])
 {
-	const uint8_t *kept;
+	const uint8_t *kept = mg_leaves_get(&v->hub, v->f.tree.size);
 
-	kept = leaves_get(&v->hub, v->tree.size);
-	if (kept != NULL && memcmp(kept, leaf, MG_MERKLE_HASH) != 0)
-		return bad(v, v->tree.size + 1,
-		    "changed: the record is not the one that the hub has "
-		    "seen");
-	if (kept != NULL)
+	if (kept == NULL || memcmp(kept, leaf, MG_MERKLE_HASH) == 0)
 		return 0;
-	kept = leaves_get(&v->own, v->tree.size);
-	if (kept != NULL && memcmp(kept, leaf, MG_MERKLE_HASH) != 0)
-		return bad(v, v->tree.size + 1,
-		    "changed: the record is not the one whose hash was kept");
-	return 0;
+	return BAD(v, MG_FLAW_HUB_CHANGED, v->f.tree.size + 1,
+	    "the record is not the one that the hub has seen");
 }
 
 /* Rule 1: every checkpoint of this size. */
@@ -263,25 +192,32 @@ check_notes(struct verify *v)
 	uint8_t root[MG_MERKLE_HASH];
 	struct led_note *n;
 	uint64_t after = 0;
+	size_t i;
 
 	while (v->next_note < v->notes.n &&
-	       v->notes.v[v->next_note].note.size == v->tree.size) {
+	       v->notes.v[v->next_note].note.size == v->f.tree.size) {
 		n = &v->notes.v[v->next_note];
-		mg_merkle_root(&v->tree, v->led->sha, root);
+		mg_merkle_root(&v->f.tree, v->led->sha, root);
 		if (memcmp(root, n->note.root, sizeof(root)) != 0) {
-			if (v->next_note > 0)
-				after = v->notes.v[v->next_note - 1].note.size;
-			return bad(v, after + 1,
-			    "rewritten: the records up to %llu do not have "
-			    "the root of a signed checkpoint (%s, number %u); "
-			    "the first changed one is among %llu to %llu",
-			    (unsigned long long)v->tree.size, n->file, n->nth,
+			for (i = v->next_note; i > 0 && after == 0; i--)
+				if (v->notes.v[i - 1].note.size < n->note.size)
+					after = v->notes.v[i - 1].note.size;
+			if (v->f.differs != 0)
+				after = v->f.differs - 1;
+			return BAD(v, MG_FLAW_REWRITTEN, after + 1,
+			    "the records up to %llu do not have the root of a "
+			    "signed checkpoint (%s, number %u); the first "
+			    "changed one is among %llu to %llu",
+			    (unsigned long long)v->f.tree.size, n->file, n->nth,
 			    (unsigned long long)after + 1,
-			    (unsigned long long)v->tree.size);
+			    (unsigned long long)v->f.tree.size);
 		}
+		if (v->f.differs != 0 && v->wrong_leaf == 0)
+			v->wrong_leaf = v->f.differs;
+		v->f.differs = 0; /* Rule 2: the record is right */
 		v->rep.checkpoints++;
 		if (n->witnessed)
-			v->rep.witnessed = v->tree.size;
+			v->rep.witnessed = v->f.tree.size;
 		v->next_note++;
 	}
 	return 0;
@@ -293,7 +229,7 @@ check_notes(struct verify *v)
 static void
 take_discard(struct verify *v)
 {
-	const struct mg_rec *r = &v->rec;
+	const struct mg_rec *r = &v->f.rec;
 	const char *const *names;
 	char who[512] = "", text[1024];
 	uint64_t last = (uint64_t)mg_rec_int(r, "last", 0);
@@ -311,7 +247,7 @@ take_discard(struct verify *v)
 	    mg_rec_has(r, "user") ? "by " : "what a crash had left",
 	    mg_rec_str(r, "user", ""), n > 0 ? ", agreed by " : "", who,
 	    mg_rec_str(r, "at", ""), mg_rec_str(r, "uuid", ""));
-	if (last > v->tree.size)
+	if (last > v->f.tree.size)
 		return;
 	if (v->gap > 0 && last >= v->gap && !ok)
 		v->gap_told = false;
@@ -332,20 +268,20 @@ take_gap(struct verify *v, uint64_t n)
 	int status;
 
 	v->gap = n;
-	while (v->tree.size < n) {
-		if ((kept = leaves_get(&v->own, v->tree.size)) == NULL &&
-		    (kept = leaves_get(&v->hub, v->tree.size)) == NULL)
-			return bad(v, v->tree.size + 1,
-			    "missing: records 1 to %llu are not there, and "
-			    "the hash of this one neither",
+	while (v->f.tree.size < n) {
+		if ((kept = mg_leaves_get(&v->own, v->f.tree.size)) == NULL &&
+		    (kept = mg_leaves_get(&v->hub, v->f.tree.size)) == NULL)
+			return BAD(v, MG_FLAW_LEAVES_GONE, v->f.tree.size + 1,
+			    "records 1 to %llu are not there, and the hash of "
+			    "this one neither",
 			    (unsigned long long)n);
-		if ((status = check_leaf(v, kept)) != 0)
+		if ((status = check_hub_leaf(v, kept)) != 0)
 			return status;
-		mg_merkle_add(&v->tree, v->led->sha, kept);
+		mg_merkle_add(&v->f.tree, v->led->sha, kept);
 		if ((status = check_notes(v)) != 0)
 			return status;
 	}
-	mg_merkle_root(&v->tree, v->led->sha, root);
+	mg_merkle_root(&v->f.tree, v->led->sha, root);
 	mg_hex(root, sizeof(root), v->gap_root);
 	return 0;
 }
@@ -357,69 +293,78 @@ check_gap(struct verify *v)
 	v->rep.ndiscards = v->ndiscards;
 	if (v->gap == 0 || v->gap_told)
 		return 0;
-	return bad(v, 1,
-	    "missing: records 1 to %llu are not there, and no record says "
-	    "that two people discarded them",
+	v->rep.file = "";
+	return BAD(v, MG_FLAW_GAP, 1,
+	    "records 1 to %llu are not there, and no record says that two "
+	    "people discarded them",
 	    (unsigned long long)v->gap);
 }
 
 static int
 take_line(struct verify *v, const char *line, size_t n, bool first)
 {
-	uint8_t leaf[MG_MERKLE_HASH];
+	struct mg_follow *f = &v->f;
+	enum mg_err r;
 	int status;
 
-	if (mg_rec_parse(&v->rec, line, n) != MG_ERR_OK)
-		return bad(v, v->tree.size + 1,
-		    "foreign: the line is not a record (column %zu)",
-		    v->rec.err_col);
-	if ((status = check_seq(v)) != 0)
-		return status;
-	mg_sha_leaf(v->led->sha, line, n, leaf);
-	if ((status = check_leaf(v, leaf)) != 0)
-		return status;
 	/* Behind what was discarded nothing is left to compare with. */
-	if ((v->gap == 0 || v->tree.size != v->gap) &&
-	    strcmp(mg_rec_str(&v->rec, "prev", ""), v->prev) != 0)
-		return bad(v, v->tree.size == 0 ? 1 : v->tree.size,
-		    "changed: record %llu does not have the hash that record "
-		    "%llu gives for it",
-		    (unsigned long long)v->tree.size,
-		    (unsigned long long)v->tree.size + 1);
-	if (first && (status = check_segment(v)) != 0)
+	f->unchained = v->gap > 0 && f->tree.size == v->gap;
+	if ((r = mg_follow_check(f, line, n, first)) == MG_ERR_NOMEM)
+		return led_fail(v->led, "out of memory");
+	if (f->differs == f->tree.size + 1) {
+		snprintf(v->was_file, sizeof(v->was_file), "%s", v->file);
+		v->was_line = v->rep.line;
+	}
+	if (r != MG_ERR_OK) {
+		v->flaw = f->flaw;
+		return bad(v);
+	}
+	if ((status = check_hub_leaf(v, f->leaf)) != 0)
 		return status;
-	mg_ledger_hash_line(v->led->sha, line, n, v->prev);
-	mg_merkle_add(&v->tree, v->led->sha, leaf);
-	if (strcmp(mg_rec_str(&v->rec, "type", ""), "discard") == 0)
+	mg_follow_take(f, line, n);
+	if (strcmp(mg_rec_str(&f->rec, "type", ""), "discard") == 0)
 		take_discard(v);
 	show_progress(v);
 	return check_notes(v);
 }
 
+/* The one that is missing may stand behind. */
+static void
+look_behind(struct verify *v, struct mg_lines *lines)
+{
+	const char *line;
+	size_t n;
+
+	while (mg_lines_next(lines, &line, &n) == MG_ERR_OK)
+		mg_follow_rest(&v->f, line, n);
+	v->flaw = v->f.flaw;
+}
+
 /* ---- files ---- */
 
 static int
-end_of_file(struct verify *v, enum mg_err r, size_t n, bool last)
+end_of_file(struct verify *v, enum mg_err r, enum mg_flaw_kind flaw, size_t n,
+    bool last)
 {
 	switch ((int)r) {
 	case MG_ERR_NOENT:
 		return 0;
 	case MG_ERR_TRUNC:
 		if (!last)
-			return bad(v, v->tree.size + 1,
-			    "truncated: the line ends early, and it is not "
-			    "the last");
-		snprintf(v->text, sizeof(v->text),
-		    "the last line has not ended: %zu bytes of it are there",
-		    n);
-		v->rep.text = v->text;
+			return BAD(v, MG_FLAW_TORN, v->f.tree.size + 1,
+			    "the line ends early, and it is not the last");
+		v->torn = n;
 		return 0;
 	case MG_ERR_LIMIT:
-		return bad(v, v->tree.size + 1,
-		    "foreign: the line is longer than 65536 bytes");
+		return BAD(v, MG_FLAW_LONG, v->f.tree.size + 1,
+		    "the line is longer than %d bytes", MG_REC_LINE_MAX);
 	case MG_ERR_FORMAT:
-		return bad(v, v->tree.size + 1,
-		    "the compressed segment is damaged or ends early");
+		return BAD(v, flaw, v->f.tree.size + 1,
+		    "the compressed segment %s",
+		    flaw == MG_FLAW_PACK_CUT   ? "ends early"
+		    : flaw == MG_FLAW_PACK_BAD ? "is not what zstd wrote"
+					       : "unpacks to more than a "
+						 "segment has");
 	default:
 		return led_fail(
 		    v->led, "cannot read '%s': %s", v->file, strerror(errno));
@@ -438,13 +383,19 @@ read_file(struct verify *v, const struct mg_ledger_file *f, bool last)
 	snprintf(v->file, sizeof(v->file), "%s", f->name);
 	v->rep.file = v->file;
 	v->rep.line = 0;
-	if (f->first > v->tree.size + 1)
-		return bad(v, v->tree.size + 1,
-		    "missing: the segment before %s is not there", f->name);
-	if (f->first < v->tree.size + 1)
-		return bad(v, v->tree.size + 1,
-		    "duplicated: %s begins before its turn", f->name);
-	fd = openat(v->dirfd, f->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (!f->is_regular)
+		return BAD(v, MG_FLAW_FILE, v->f.tree.size + 1,
+		    "%s is not a file, but a link, a pipe, a folder or the "
+		    "like",
+		    f->name);
+	if (f->first > v->f.tree.size + 1)
+		return BAD(v, MG_FLAW_SEGMENT_MISSING, v->f.tree.size + 1,
+		    "the segment before %s is not there", f->name);
+	if (f->first < v->f.tree.size + 1)
+		return BAD(v, MG_FLAW_SEGMENT_EXTRA, v->f.tree.size + 1,
+		    "%s begins within another segment", f->name);
+	fd = openat(
+	    v->dirfd, f->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd == -1)
 		return led_fail(
 		    v->led, "cannot open '%s': %s", f->name, strerror(errno));
@@ -457,9 +408,13 @@ read_file(struct verify *v, const struct mg_ledger_file *f, bool last)
 			break;
 	}
 	v->bytes += mg_lines_pos(lines);
+	if (status == LED_NO && v->flaw.kind == MG_FLAW_MISSING) {
+		look_behind(v, lines);
+		status = bad(v);
+	}
 	if (status == 0) {
-		v->rep.line++;
-		status = end_of_file(v, r, n, last);
+		v->rep.line += r != MG_ERR_NOENT;
+		status = end_of_file(v, r, mg_lines_flaw(lines), n, last);
 	}
 	mg_lines_free(lines);
 	return status;
@@ -482,24 +437,64 @@ bytes_of(int dirfd, const struct mg_ledger_file *f, size_t n)
 static int
 check_end(struct verify *v)
 {
-	uint64_t n = v->tree.size;
+	uint64_t n = v->f.tree.size;
 	const struct led_note *last;
+	const char *torn = v->torn > 0 ? ", and a line that ends early" : "";
 
-	v->rep.file = "";
 	if (v->next_note < v->notes.n) {
 		last = &v->notes.v[v->notes.n - 1];
-		return bad(v, n + 1,
-		    "truncated: %llu records are there, and a checkpoint (%s, "
-		    "number %u) was signed over %llu",
-		    (unsigned long long)n, last->file, last->nth,
+		return BAD(v, MG_FLAW_TRUNCATED, n + 1,
+		    "%llu records are there%s, and a checkpoint (%s, number "
+		    "%u) was signed over %llu",
+		    (unsigned long long)n, torn, last->file, last->nth,
 		    (unsigned long long)last->note.size);
 	}
 	if (v->hub.fd != -1 && v->hub.n > n)
-		return bad(v, n + 1,
-		    "truncated: %llu records are there, and the hub has seen "
-		    "%llu",
-		    (unsigned long long)n, (unsigned long long)v->hub.n);
+		return BAD(v, MG_FLAW_HUB_MORE, n + 1,
+		    "%llu records are there%s, and the hub has seen %llu",
+		    (unsigned long long)n, torn, (unsigned long long)v->hub.n);
+	if (v->own.n > n)
+		return BAD(v, MG_FLAW_LEAVES_LEFT, n + 1,
+		    "%llu records are there%s, and the hashes of %llu were "
+		    "kept (leaves)",
+		    (unsigned long long)n, torn, (unsigned long long)v->own.n);
+	if (v->f.differs != 0)
+		return BAD(v, MG_FLAW_CHANGED, v->f.differs,
+		    "the record is not the one whose hash was kept (leaves), "
+		    "and no checkpoint over it tells which is right");
+	if (v->wrong_leaf != 0) {
+		v->rep.file = MG_LEDGER_LEAVES;
+		v->rep.line = 0;
+		return BAD(v, MG_FLAW_LEAVES_WRONG, v->wrong_leaf,
+		    "the hash that was kept is not that of the record, which "
+		    "a checkpoint is signed over");
+	}
 	return 0;
+}
+
+static void
+make_remarks(struct verify *v)
+{
+	const struct mg_follow *f = &v->f;
+
+	if (v->torn > 0)
+		remark(v,
+		    "the last line has not ended: %zu bytes of it are there",
+		    v->torn);
+	/* More were kept meanwhile, when the agent runs. */
+	mg_leaves_fini(&v->own);
+	if (mg_leaves_open(&v->own, v->dirfd, MG_LEDGER_LEAVES) != MG_ERR_OK ||
+	    v->own.n < f->tree.size)
+		remark(v,
+		    "lost-leaves: %llu hashes of the %llu records were kept: "
+		    "the agent makes the others anew",
+		    (unsigned long long)v->own.n,
+		    (unsigned long long)f->tree.size);
+	if (f->set_back != 0)
+		remark(v,
+		    "the wall clock was set back by %llu ms at record %llu",
+		    (unsigned long long)f->set_back_ms,
+		    (unsigned long long)f->set_back);
 }
 
 static int
@@ -522,10 +517,13 @@ read_all(struct verify *v)
 	for (i = 0; i < n && status == 0; i++)
 		status = read_file(v, &f[i], i + 1 == n);
 	free(f);
-	v->rep.records = v->tree.size;
 	if (status == 0)
 		status = check_end(v);
-	return status == 0 ? check_gap(v) : status;
+	if (status == 0)
+		status = check_gap(v);
+	if (status == 0)
+		make_remarks(v);
+	return status;
 }
 
 /* ---- checkpoints ---- */
@@ -551,8 +549,8 @@ note_len(const char *p, const char *end)
 	return (size_t)(q + 1 - p);
 }
 
-/* Rule 3; why it cannot be believed, or NULL. */
-static const char *
+/* Rule 3: what speaks against believing it. */
+static enum mg_flaw_kind
 judge(struct led *led, struct led_note *n)
 {
 	size_t i;
@@ -564,10 +562,9 @@ judge(struct led *led, struct led_note *n)
 		case MG_ERR_OK:
 			break;
 		case MG_ERR_NOENT:
-			return "another host's: it is not signed with the "
-			       "key of this one";
+			return MG_FLAW_NOTE_FOREIGN;
 		default:
-			return "forged: the host's signature is wrong";
+			return MG_FLAW_NOTE_FORGED;
 		}
 	}
 	for (i = 0; i < led->nhubs && !n->witnessed; i++)
@@ -579,17 +576,32 @@ judge(struct led *led, struct led_note *n)
 		case MG_ERR_NOENT:
 			break;
 		default:
-			return "forged: the hub's signature is wrong";
+			return MG_FLAW_NOTE_FORGED;
 		}
-	return led->host.kind == 0 && !n->witnessed
-		   ? "signed by nobody who is known (--host-key, --hub-key)"
-		   : NULL;
+	return led->host.kind == 0 && !n->witnessed ? MG_FLAW_NOTE_UNKNOWN
+						    : MG_FLAW_NONE;
+}
+
+static const char *
+judgement(enum mg_flaw_kind kind)
+{
+	switch ((int)kind) {
+	case MG_FLAW_NOTE_FOREIGN:
+		return "it is another host's: not signed with the key of this "
+		       "one";
+	case MG_FLAW_NOTE_FORGED:
+		return "the host's or the hub's signature is wrong";
+	default:
+		return "it is signed by nobody who is known (--host-key, "
+		       "--hub-key)";
+	}
 }
 
 static int
 add_one(struct led *led, struct led_notes *notes, const char *p, size_t len,
     const char *path, unsigned nth)
 {
+	enum mg_flaw_kind kind = MG_FLAW_NOTE_BAD;
 	struct led_note *w;
 	const char *why;
 
@@ -599,15 +611,18 @@ add_one(struct led *led, struct led_notes *notes, const char *p, size_t len,
 	notes->v = w;
 	w += notes->n;
 	memset(w, 0, sizeof(*w));
-	if (mg_note_parse(&w->note, p, len, &why) == MG_ERR_OK)
-		why = judge(led, w);
+	if (mg_note_parse(&w->note, p, len, &why) == MG_ERR_OK) {
+		kind = judge(led, w);
+		why = judgement(kind);
+	}
 	w->file = path;
 	w->nth = nth;
-	if (why == NULL) {
+	if (kind == MG_FLAW_NONE) {
 		notes->n++;
 		return 0;
 	}
-	(void)led_fail(led, "%s: checkpoint %u: %s", path, nth, why);
+	(void)led_fail(led, "%s: checkpoint %u: %s: %s", path, nth,
+	    mg_flaw_word(kind), why);
 	return LED_NO;
 }
 
@@ -617,12 +632,19 @@ led_notes_add(
 {
 	const char *p, *end;
 	int status = 0;
+	struct stat st;
 	struct mg_buf b;
 	unsigned nth = 0;
 	size_t len;
 
-	if (!must && access(path, F_OK) != 0)
+	if (!must && lstat(path, &st) != 0)
 		return 0;
+	if (!must && !S_ISREG(st.st_mode)) {
+		(void)led_fail(led,
+		    "%s: %s: it is a link, a pipe, a folder or the like", path,
+		    mg_flaw_word(MG_FLAW_FILE));
+		return LED_NO;
+	}
 	mg_buf_init(&b, LED_FILE_MAX);
 	if (!led_read(led, path, &b))
 		status = LED_FAILED;
@@ -698,7 +720,6 @@ static int
 from_hub(struct verify *v)
 {
 	static char path[64];
-	struct stat st;
 	char host[128];
 	int fd, status;
 
@@ -712,10 +733,9 @@ from_hub(struct verify *v)
 		     ? led_notes_add(v->led, &v->notes, path, true)
 		     : LED_FAILED;
 	/* fd stays open: the notes name its path. */
-	if (status != 0 || (v->hub.fd = ask_hub(v->led, "leaves", host)) == -1)
+	if (status != 0 || (fd = ask_hub(v->led, "leaves", host)) == -1)
 		return status != 0 ? status : LED_FAILED;
-	if (fstat(v->hub.fd, &st) == 0)
-		v->hub.n = (uint64_t)st.st_size / MG_MERKLE_HASH;
+	mg_leaves_take(&v->hub, fd);
 	return 0;
 }
 
@@ -734,9 +754,15 @@ gather(struct verify *v)
 			sizeof(v->led->host_pub)))
 			v->led->host.kind = 0;
 	}
-	(void)leaves_open(&v->own, v->dirfd, MG_LEDGER_LEAVES);
+	if (mg_leaves_open(&v->own, v->dirfd, MG_LEDGER_LEAVES) ==
+	    MG_ERR_PERM) {
+		v->rep.file = MG_LEDGER_LEAVES;
+		return BAD(v, MG_FLAW_FILE, 0,
+		    "the leaves are not a file, but a link, a pipe, a folder "
+		    "or the like");
+	}
 	if (v->led->leaves != NULL &&
-	    !leaves_open(&v->hub, AT_FDCWD, v->led->leaves))
+	    mg_leaves_open(&v->hub, AT_FDCWD, v->led->leaves) != MG_ERR_OK)
 		return led_fail(v->led, "cannot open '%s': %s", v->led->leaves,
 		    strerror(errno));
 	snprintf(v->own_notes, sizeof(v->own_notes), "%s/%s", v->led->dir,
@@ -759,12 +785,12 @@ verify_folder(struct led *led)
 	if (v == NULL)
 		return led_fail(led, "out of memory");
 	v->led = led;
-	v->own.fd = v->hub.fd = -1;
+	mg_leaves_init(&v->own);
+	mg_leaves_init(&v->hub);
 	v->rep.ok = true;
 	v->rep.file = v->rep.text = "";
 	v->start_ms = mg_time_boot_ms();
-	memcpy(v->prev, ZEROS, sizeof(ZEROS));
-	mg_rec_init(&v->rec);
+	mg_follow_init(&v->f, led->sha, &v->own);
 	v->dirfd = open(led->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (v->dirfd == -1) {
 		status = led_fail(led, "cannot open '%s': %s%s", led->dir,
@@ -777,13 +803,15 @@ verify_folder(struct led *led)
 		status = read_all(v);
 	end_progress(v);
 	v->rep.seconds = (double)(mg_time_boot_ms() - v->start_ms) / 1000;
-	v->rep.records = v->tree.size;
+	v->rep.records = v->f.tree.size;
 	if (status == LED_NO && v->rep.ok)
 		goto out; /* it was said */
 	if (status != LED_FAILED)
 		led_print_report(led, &v->rep);
 out:
-	mg_rec_fini(&v->rec);
+	mg_follow_fini(&v->f);
+	mg_leaves_fini(&v->own);
+	mg_leaves_fini(&v->hub);
 	while (v->ndiscards > 0)
 		free(v->discards[--v->ndiscards]);
 	led_notes_free(&v->notes);
