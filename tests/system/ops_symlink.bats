@@ -146,14 +146,28 @@ serves() { [ "$(cat serve/m/current/file)" = "$1" ]; }
 
 @test "rule5: one operation on a model waits for the other" {
 	symlink deploy m 1
-	exec {held}<serve/m
+	exec {held}<serve/m/.lock
 	flock "$held"
 	symlink deploy m 2 >out 2>&1 3>&- {held}<&- &
 	# It has reached the lock: a process waits there.
-	soon grep -q -- "-> FLOCK.*:$(stat -c %i serve/m) " /proc/locks
+	soon grep -q -- "-> FLOCK.*:$(stat -c %i serve/m/.lock) " /proc/locks
 	serves one
 	exec {held}<&-
 	wait $!
+	serves two
+}
+
+@test "rule5: nobody else can hold the lock" {
+	symlink deploy m 1
+	run setpriv --reuid 65533 --regid 65533 --clear-groups flock -n serve/m/.lock true
+	failed
+	has 'Permission denied'
+	setpriv --reuid 65533 --regid 65533 --clear-groups flock serve/m sleep 60 3>&- &
+	soon grep -q "FLOCK.*:$(stat -c %i serve/m) " /proc/locks
+	run timeout 20 setpriv --reuid 65534 --regid 65534 --clear-groups \
+	    "$top/scripts/ops/symlink" -m "$here/models" -s "$here/serve" deploy m 2
+	kill $!
+	ok
 	serves two
 }
 
