@@ -224,6 +224,23 @@ assert n > 1000'
 	has 'cannot write'
 }
 
+@test "export: what stands under the name is replaced, and not written through" {
+	id=$(jq -r 'select(.type == "request" and .operation == "note") .uuid' "$BATS_FILE_TMPDIR/all")
+	root sh -c 'mkdir /tmp/e; echo precious >/tmp/e/other; ln -s other "/tmp/e/a\"b.tar"' </dev/null
+	run root modelgate export "$id" --output '/tmp/e/a"b.tar' --json </dev/null
+	ok
+	[ "$(jq -r .file <<<"$output")" = '/tmp/e/a"b.tar' ]
+	[ "$(root cat /tmp/e/other </dev/null)" = precious ]
+	[ "$(root stat -c '%F %a' '/tmp/e/a"b.tar' </dev/null)" = 'regular file 600' ]
+	[ "$(root ls -A /tmp/e </dev/null | wc -l)" = 2 ]
+	run root sh -c "modelgate export $id --output /dev/stdout --quiet | tar -tf -" </dev/null
+	ok
+	has checkpoint
+	run root modelgate export "$id" --output /nowhere/x.tar </dev/null
+	[ "$status" -eq 125 ]
+	has "cannot write '/nowhere/x.tar': No such file"
+}
+
 @test "report: who, when, what, why, and the rates, as the ledger has them" {
 	root modelgate report --json </dev/null >"$BATS_TEST_TMPDIR/r"
 	cd "$BATS_TEST_TMPDIR"

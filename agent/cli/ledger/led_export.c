@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -459,27 +460,72 @@ build(struct export *x)
 	return ok;
 }
 
+/* A device or a pipe is written to. Anything else that has the name gets
+ * out of the way at once for the whole new file: root may do this in a folder
+ * where somebody else has put a link. */
+static bool
+put_file(const char *path, const struct mg_buf *b)
+{
+	const char *slash = strrchr(path, '/');
+	char dir[PATH_MAX] = ".";
+	struct stat st;
+	bool ok;
+	int fd;
+
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+		if ((fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY)) == -1)
+			return false;
+		ok = mg_file_write(fd, mg_buf_ptr(b), mg_buf_len(b)) ==
+		     MG_ERR_OK;
+		return close(fd) == 0 && ok;
+	}
+	if (slash != NULL)
+		snprintf(
+		    dir, sizeof(dir), "%.*s", (int)(slash - path + 1), path);
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd == -1)
+		return false;
+	ok = mg_file_replace_at(fd, slash != NULL ? slash + 1 : path,
+		 mg_buf_ptr(b), mg_buf_len(b), 0600) == MG_ERR_OK;
+	close(fd);
+	return ok;
+}
+
+static void
+print_json(const struct export *x, const char *path)
+{
+	struct mg_buf b;
+	struct mg_json j;
+	const char *s;
+
+	mg_buf_init(&b, 65536);
+	mg_json_begin(&j, &b);
+	mg_json_obj(&j, NULL);
+	mg_json_str(&j, "file", path);
+	mg_json_int(&j, "records", (int64_t)x->n);
+	mg_json_bool(&j, "witnessed", x->note->witnessed);
+	mg_json_obj_end(&j);
+	if (mg_json_end(&j) == MG_ERR_OK && (s = mg_buf_cstr(&b)) != NULL)
+		printf("%s\n", s);
+	mg_buf_fini(&b);
+}
+
 static int
 write_out(struct export *x)
 {
 	char name[64];
 	const char *path = x->led->out;
-	int fd;
 
 	if (path == NULL) {
 		snprintf(name, sizeof(name), "%s.modelgate.tar", x->code);
 		path = name;
 	}
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	if (fd == -1 ||
-	    mg_file_write(fd, mg_buf_ptr(&x->out), mg_buf_len(&x->out)) !=
-		MG_ERR_OK ||
-	    close(fd) != 0)
-		return led_fail(
-		    x->led, "cannot write '%s': %s", path, strerror(errno));
+	errno = 0;
+	if (!put_file(path, &x->out))
+		return led_fail(x->led, "cannot write '%s': %s", path,
+		    errno != 0 ? strerror(errno) : "its name is too long");
 	if (x->led->json)
-		printf("{\"file\":\"%s\",\"records\":%zu,\"witnessed\":%s}\n",
-		    path, x->n, x->note->witnessed ? "true" : "false");
+		print_json(x, path);
 	else if (!x->led->quiet)
 		printf("%s: %zu records, proved by %s checkpoint over %llu\n",
 		    path, x->n,
