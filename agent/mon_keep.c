@@ -58,6 +58,7 @@ struct mon_keep {
 
 static void fold_begin(struct mon_keep *k, uint64_t mark_size);
 static void pack_next(struct mon_keep *k);
+static void make_leaves(struct mon_keep *k);
 
 /* ---- discarding ---- */
 
@@ -310,6 +311,8 @@ leaves_written(void *arg, int status)
 
 	if (status == 0)
 		fold_begin(k, 0);
+	else if (k->tries < TRIES_MAX)
+		make_leaves(k);
 	else
 		mg_log(MG_EVT_LEDGER_BAD,
 		    "err='the hashes of its lines cannot be made anew: "
@@ -350,8 +353,10 @@ make_leaves(struct mon_keep *k)
 
 	if (k->tries++ == TRIES_MAX || mon_proc_is_up(&k->proc))
 		return;
-	if (mg_ledger_leaves_begin(k->m->ledger, &fds[0], &fds[1], &need) !=
-	    MG_ERR_OK) {
+	/* The hashes of discarded lines that were kept twice; the second time
+	 * those of the old file. */
+	if (mg_ledger_leaves_begin(k->m->ledger, k->tries == 1, &fds[0],
+		&fds[1], &need) != MG_ERR_OK) {
 		leaves_written(k, 1);
 		return;
 	}
@@ -403,13 +408,21 @@ static void
 fold_step(void *arg)
 {
 	struct mon_keep *k = arg;
+	struct mg_ledger *l = k->m->ledger;
 
-	switch ((int)mg_ledger_fold(k->m->ledger, &k->fold, LEAVES_A_STEP)) {
+	switch ((int)mg_ledger_fold(l, &k->fold, LEAVES_A_STEP)) {
 	case MG_ERR_AGAIN:
 		mon_timer_set(
 		    k->m, &k->step, mg_time_boot_ms() + 1, fold_step, k);
 		break;
 	case MG_ERR_OK:
+		if (!mg_ledger_leaves_are_short(l) &&
+		    mg_ledger_spare(l, mg_ledger_discarded(l), LEAVES_A_STEP) ==
+			MG_ERR_AGAIN) {
+			mon_timer_set(k->m, &k->step, mg_time_boot_ms() + 1,
+			    fold_step, k);
+			break;
+		}
 		k->is_folding = false;
 		fold_good(k);
 		break;

@@ -123,7 +123,7 @@ check(void)
 	mg_lines_free(lines);
 }
 
-/* ---- leaves: of all segments, to 4; 5 is the old file, or nothing ---- */
+/* ---- leaves: of all segments, to 4; 5 has older ones, or is not there ---- */
 
 static void
 put_leaves(const void *p, size_t len)
@@ -132,7 +132,7 @@ put_leaves(const void *p, size_t len)
 		mg_fatal("cannot write: %s", strerror(errno));
 }
 
-/* Those of lines that were discarded can only come from the old file. */
+/* Those of lines that were discarded can only come from what was kept. */
 static void
 copy_leaves(uint64_t n)
 {

@@ -32,6 +32,8 @@
  *	SEQ.snapshot	the state before that segment: start-up reads it and
  *			what follows, not the history
  *	leaves		the leaf hash of every line, 32 bytes each
+ *	leaves.discarded  once more those of lines that are gone: no line can
+ *			make them anew
  *	checkpoints	signed notes over the tree (mg_note.h)
  *
  * Every segment but the first begins with a line of type "segment" that
@@ -50,6 +52,7 @@
 #define MG_LEDGER_NAME 40     /* room for the name of a file */
 #define MG_LEDGER_LEAVES "leaves"
 #define MG_LEDGER_LEAVES_NEW "leaves.new" /* while it is made anew */
+#define MG_LEDGER_SPARE "leaves.discarded"
 #define MG_LEDGER_CHECKPOINTS "checkpoints"
 
 struct mg_ledger;
@@ -164,13 +167,14 @@ enum mg_err mg_ledger_fold(
 /*
  * Making the file of leaves anew. While leaves are short, what is appended
  * goes to a new file. Somebody has to write the hashes of the first *needp
- * lines to its beginning (*fdp is the ledger's, as is *oldp: what is left of
- * the old file, or -1); when it folds, _done() puts it in place.
+ * lines to its beginning (*fdp is the ledger's; *oldp is the caller's: the
+ * hashes of discarded lines that were kept twice, or, without spare, what is
+ * left of the old file; -1: neither); when it folds, _done() puts it in place.
  */
 void mg_ledger_leaves_lose(struct mg_ledger *l); /* they turned out wrong */
 bool mg_ledger_leaves_are_short(const struct mg_ledger *l);
-enum mg_err mg_ledger_leaves_begin(
-    struct mg_ledger *l, int *fdp, int *oldp, uint64_t *needp) MG_MUST_CHECK;
+enum mg_err mg_ledger_leaves_begin(struct mg_ledger *l, bool spare, int *fdp,
+    int *oldp, uint64_t *needp) MG_MUST_CHECK;
 enum mg_err mg_ledger_leaves_done(struct mg_ledger *l) MG_MUST_CHECK;
 
 /*
@@ -188,6 +192,13 @@ enum mg_err mg_ledger_pack_new(const struct mg_ledger *l,
     const struct mg_ledger_file *f, int *fdp) MG_MUST_CHECK;
 enum mg_err mg_ledger_pack_done(const struct mg_ledger *l,
     const struct mg_ledger_file *f, int fd) MG_MUST_CHECK;
+
+/*
+ * Keeps the hashes of the first lines twice, as many as upto, at most max a
+ * call. MG_ERR_AGAIN: there are more. The file of leaves has to be right.
+ */
+enum mg_err mg_ledger_spare(
+    const struct mg_ledger *l, uint64_t upto, uint64_t max) MG_MUST_CHECK;
 
 /*
  * Removes the segments that hold no line after _discarded(), which is what

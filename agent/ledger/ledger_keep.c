@@ -9,7 +9,9 @@
  * 2. A segment goes only when a record that says so is durable, the oldest
  *    first, so that what is there has no gap; and never one that a start
  *    may have to read.
- * 3. Leaf hashes are never discarded: the tree has to be what it was.
+ * 3. Leaf hashes are never discarded: the tree has to be what it was. Those
+ *    of a segment are there twice, durably, before it goes: from then on
+ *    nothing on this host can make them again, and the hub is not trusted.
  * 4. The file of leaves is believed when it has the root of the ledger.
  */
 #include <errno.h>
@@ -112,7 +114,7 @@ mg_ledger_leaves_are_short(const struct mg_ledger *l)
 
 enum mg_err
 mg_ledger_leaves_begin(
-    struct mg_ledger *l, int *fdp, int *oldp, uint64_t *needp)
+    struct mg_ledger *l, bool spare, int *fdp, int *oldp, uint64_t *needp)
 {
 	*oldp = -1;
 	*fdp = l->leaves_fd;
@@ -121,7 +123,9 @@ mg_ledger_leaves_begin(
 		return MG_ERR_STATE;
 	if (lseek(l->leaves_fd, 0, SEEK_SET) != 0)
 		return MG_ERR_SYS;
-	(void)!mg_ledger_open_file(l->dirfd, MG_LEDGER_LEAVES, oldp);
+	if (!spare ||
+	    mg_ledger_open_file(l->dirfd, MG_LEDGER_SPARE, oldp) != MG_ERR_OK)
+		(void)!mg_ledger_open_file(l->dirfd, MG_LEDGER_LEAVES, oldp);
 	return MG_ERR_OK;
 }
 
@@ -195,6 +199,59 @@ mg_ledger_note_discard(struct mg_ledger *l, const struct mg_rec *rec)
 	    mg_rec_bool(rec, "ok") ? (uint64_t)last : (uint64_t)first - 1;
 }
 
+/* Rule 3 */
+static enum mg_err
+copy_leaves(const struct mg_ledger *l, int fd, uint64_t *at, uint64_t upto,
+    uint64_t max)
+{
+	uint8_t v[LEAVES_AT_ONCE][MG_MERKLE_HASH];
+	enum mg_err r;
+	size_t step, n;
+
+	for (; *at < upto && max > 0; *at += n, max -= n) {
+		step = upto - *at < LEAVES_AT_ONCE ? (size_t)(upto - *at)
+						   : LEAVES_AT_ONCE;
+		if (step > max)
+			step = (size_t)max;
+		if ((r = read_leaves(l, *at, v, step, &n)) != MG_ERR_OK)
+			return r;
+		if (n == 0)
+			return MG_ERR_STATE;
+		if (pwrite(fd, v, n * MG_MERKLE_HASH,
+			(off_t)(*at * MG_MERKLE_HASH)) !=
+		    (ssize_t)(n * MG_MERKLE_HASH))
+			return MG_ERR_SYS;
+	}
+	return MG_ERR_OK;
+}
+
+enum mg_err
+mg_ledger_spare(const struct mg_ledger *l, uint64_t upto, uint64_t max)
+{
+	struct stat st;
+	enum mg_err r;
+	uint64_t at;
+	int fd;
+
+	if (upto == 0)
+		return MG_ERR_OK;
+	if (l->leaves_short)
+		return MG_ERR_STATE;
+	r = mg_ledger_open_at(l->dirfd, MG_LEDGER_SPARE, O_RDWR | O_CREAT, &fd);
+	if (r != MG_ERR_OK)
+		return r;
+	r = fstat(fd, &st) == 0 ? MG_ERR_OK : MG_ERR_SYS;
+	at = r == MG_ERR_OK ? (uint64_t)st.st_size / MG_MERKLE_HASH : upto;
+	if (at < upto) {
+		r = copy_leaves(l, fd, &at, upto, max);
+		if (r == MG_ERR_OK &&
+		    (fdatasync(fd) != 0 || fsync(l->dirfd) != 0))
+			r = MG_ERR_SYS;
+	}
+	close(fd);
+	return r == MG_ERR_OK && at < upto ? MG_ERR_AGAIN : r;
+}
+
 /* A segment, in whatever forms it is there. */
 static enum mg_err
 remove_segment(const struct mg_ledger *l, uint64_t first)
@@ -235,8 +292,11 @@ mg_ledger_discard(const struct mg_ledger *l)
 	if ((r = mg_ledger_list(l->dirfd, &v, &n)) != MG_ERR_OK)
 		return r;
 	count = count_discarded(l, v, n);
-	for (i = 0; i < count && r == MG_ERR_OK; i++)
-		r = remove_segment(l, v[i].first);
+	for (i = 0; i < count && r == MG_ERR_OK; i++) {
+		r = mg_ledger_spare(l, v[i + 1].first - 1, UINT64_MAX);
+		if (r == MG_ERR_OK)
+			r = remove_segment(l, v[i].first);
+	}
 	free(v);
 	return r;
 }

@@ -47,6 +47,7 @@ teardown_file() { host_down; }
 age() { root touch -d "$2 days ago" "$L/$(printf %020d "$1").jsonl" </dev/null; }
 has_file() { root test -e "$L/$1" </dev/null; }
 segment() { printf '%020d.%s' "$1" "$2"; }
+count_log() { sb log modelgated | grep -c "$1" || :; }
 log_has() { sb log modelgated | grep -q "$1"; }
 verify() { run root modelgate verify --json </dev/null; }
 pipeline_said() { cat "$BATS_TEST_TMPDIR/pipeline"; }
@@ -148,20 +149,36 @@ keep-days = 183'
 	soon -t 60 log_has 'the hashes of its lines are whole again'
 	verify
 	ok
-	# Discarded records have theirs from the old file; else from the hub.
+	# Discarded records have theirs twice: no hub is needed.
 	host=$(as bob 'ssh hub ledgers' </dev/null | jq -r .host)
 	as bob "ssh hub leaves $host" </dev/null >"$BATS_TEST_TMPDIR/leaves"
 	sb service modelgated stop
+	sb service modelgate-hub stop
 	root rm "$L/leaves" </dev/null
+	verify
+	ok
+	before=$(count_log 'whole again')
+	sb service modelgated start
+	more_log() { [ "$(count_log 'whole again')" -gt "$before" ]; }
+	soon -t 60 more_log
+	sb service modelgate-hub start
+	verify
+	ok
+	# Wrong ones are not believed: nothing is taken for whole.
+	sb service modelgated stop
+	root sh -c "rm $L/leaves; printf x | dd of=$L/leaves.discarded bs=1 seek=500 conv=notrunc" </dev/null
 	sb service modelgated start
 	soon -t 60 log_has 'hashes of discarded lines are lost'
 	verify
 	[ "$status" -eq 1 ]
+	# Both lost: from the hub, by hand, and judged by the root.
 	sb service modelgated stop
-	root sh -c "cat >$L/leaves && chmod 600 $L/leaves" <"$BATS_TEST_TMPDIR/leaves"
+	root sh -c "cat >$L/leaves && chmod 600 $L/leaves && rm $L/leaves.discarded" <"$BATS_TEST_TMPDIR/leaves"
 	sb service modelgated start
 	verify
 	ok
+	soon has_file leaves.discarded
+	root cmp -n 10176 "$L/leaves" "$L/leaves.discarded" </dev/null
 }
 
 deployed()

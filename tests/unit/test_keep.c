@@ -226,6 +226,33 @@ killed_at(void (*fn)(void), int k)
 
 /* ---- discarding ---- */
 
+/* The hashes of so many lines are there twice, and are what they were. */
+static void
+check_spare(uint64_t lines)
+{
+	char a[128], b[128];
+	struct mg_buf x, y;
+	int in;
+
+	if (lines == 0)
+		return;
+	snprintf(a, sizeof(a), "%s/leaves", base);
+	snprintf(b, sizeof(b), "%s/leaves.discarded", copy);
+	mg_buf_init(&x, 1U << 20);
+	mg_buf_init(&y, 1U << 20);
+	assert_true((in = open(a, O_RDONLY)) != -1);
+	assert_int_equal(mg_file_read(in, &x), MG_ERR_OK);
+	close(in);
+	assert_true((in = open(b, O_RDONLY)) != -1);
+	assert_int_equal(mg_file_read(in, &y), MG_ERR_OK);
+	close(in);
+	assert_true(mg_buf_len(&y) >= lines * MG_MERKLE_HASH);
+	assert_memory_equal(
+	    mg_buf_ptr(&x), mg_buf_ptr(&y), lines * MG_MERKLE_HASH);
+	mg_buf_fini(&x);
+	mg_buf_fini(&y);
+}
+
 static void
 discard_three(void)
 {
@@ -252,6 +279,7 @@ discard_survives_a_kill_at_each_call(void **state)
 		l = open_it();
 		said = mg_ledger_discarded(l);
 		assert_true(said == 0 || said == 3 * LINES - 1);
+		check_spare(first - 1);
 		/* Nothing goes that no durable record names. */
 		if (said == 0)
 			assert_int_equal(first, 1);
@@ -265,6 +293,7 @@ discard_survives_a_kill_at_each_call(void **state)
 	}
 	assert_in_range(k, 20, STOPS_MAX - 1);
 	assert_int_equal(first_line(), 3 * LINES);
+	check_spare(3 * LINES - 1);
 	/* A later snapshot knows of it, too. */
 	l = open_it();
 	assert_int_equal(mg_ledger_rotate(l, "", 0), MG_ERR_OK);
@@ -431,7 +460,7 @@ lost_leaves_are_told_and_made_anew(void **state)
 	put(l, "tick", 0, 0);
 	assert_int_equal(mg_ledger_sync(l), MG_ERR_OK);
 	assert_int_equal(
-	    mg_ledger_leaves_begin(l, &fd, &old, &need), MG_ERR_OK);
+	    mg_ledger_leaves_begin(l, true, &fd, &old, &need), MG_ERR_OK);
 	assert_int_equal(need, TOTAL);
 	/* The hashes of the first lines, from the file that was whole. */
 	mg_buf_init(&b, 1U << 20);
@@ -456,6 +485,34 @@ lost_leaves_are_told_and_made_anew(void **state)
 	l = open_it();
 	assert_false(mg_ledger_leaves_are_short(l));
 	fold_all(l, MG_ERR_OK);
+	mg_ledger_free(l);
+}
+
+/* A copy that is lost, or ends within a hash, comes back by and by. */
+static void
+the_second_copy_comes_back(void **state)
+{
+	struct mg_ledger *l;
+	unsigned calls = 1;
+
+	(void)state;
+	discard_three();
+	l = open_it();
+	assert_int_equal(unlinkat(dirfd_, MG_LEDGER_SPARE, 0), 0);
+	while (mg_ledger_spare(l, 3 * LINES - 1, 4) == MG_ERR_AGAIN)
+		calls++;
+	assert_int_equal(calls, 4);
+	check_spare(3 * LINES - 1);
+	{
+		int fd = openat(dirfd_, MG_LEDGER_SPARE, O_WRONLY);
+
+		assert_int_equal(ftruncate(fd, 100), 0);
+		close(fd);
+	}
+	assert_int_equal(mg_ledger_spare(l, 3 * LINES - 1, 100), MG_ERR_OK);
+	check_spare(3 * LINES - 1);
+	/* More than there are cannot be kept. */
+	assert_int_equal(mg_ledger_spare(l, TOTAL + 50, 100), MG_ERR_STATE);
 	mg_ledger_free(l);
 }
 
@@ -485,6 +542,7 @@ main(void)
 	    T(compressing_survives_a_kill_at_each_call),
 	    T(a_bomb_is_refused),
 	    T(lost_leaves_are_told_and_made_anew),
+	    T(the_second_copy_comes_back),
 	    T(wrong_leaves_do_not_fold),
 	};
 

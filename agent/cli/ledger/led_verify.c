@@ -36,7 +36,7 @@ struct verify {
 	int dirfd;
 	struct led_notes notes;
 	size_t next_note;
-	struct mg_leaves own, hub;
+	struct mg_leaves own, spare, hub;
 	struct mg_follow f;
 	uint64_t wrong_leaf; /* a checkpoint tells that it is the hash */
 	char was_file[64];   /* where f.differs is */
@@ -270,6 +270,7 @@ take_gap(struct verify *v, uint64_t n)
 	v->gap = n;
 	while (v->f.tree.size < n) {
 		if ((kept = mg_leaves_get(&v->own, v->f.tree.size)) == NULL &&
+		    (kept = mg_leaves_get(&v->spare, v->f.tree.size)) == NULL &&
 		    (kept = mg_leaves_get(&v->hub, v->f.tree.size)) == NULL)
 			return BAD(v, MG_FLAW_LEAVES_GONE, v->f.tree.size + 1,
 			    "records 1 to %llu are not there, and the hash of "
@@ -761,6 +762,7 @@ gather(struct verify *v)
 		    "the leaves are not a file, but a link, a pipe, a folder "
 		    "or the like");
 	}
+	(void)!mg_leaves_open(&v->spare, v->dirfd, MG_LEDGER_SPARE);
 	if (v->led->leaves != NULL &&
 	    mg_leaves_open(&v->hub, AT_FDCWD, v->led->leaves) != MG_ERR_OK)
 		return led_fail(v->led, "cannot open '%s': %s", v->led->leaves,
@@ -786,6 +788,7 @@ verify_folder(struct led *led)
 		return led_fail(led, "out of memory");
 	v->led = led;
 	mg_leaves_init(&v->own);
+	mg_leaves_init(&v->spare);
 	mg_leaves_init(&v->hub);
 	v->rep.ok = true;
 	v->rep.file = v->rep.text = "";
@@ -811,6 +814,7 @@ verify_folder(struct led *led)
 out:
 	mg_follow_fini(&v->f);
 	mg_leaves_fini(&v->own);
+	mg_leaves_fini(&v->spare);
 	mg_leaves_fini(&v->hub);
 	while (v->ndiscards > 0)
 		free(v->discards[--v->ndiscards]);
