@@ -207,6 +207,6 @@ mg_cmd_models(int argc, char **argv)
 	}
 	q.model = argv[optind];
 	snprintf(unknown, sizeof(unknown),
-	    "no version of '%s' was ever deployed on this host", q.model);
+	    "nothing that you may see was ever deployed here of '%s'", q.model);
 	return mg_cli_log(&q, json, print_event, unknown);
 }

@@ -75,7 +75,7 @@ says()
 	says 125 "$no" modelgate why 0000000000
 	says 125 "$no" modelgate status 0000000000
 	says 125 'no request 0000000000' modelgate export 0000000000
-	says 125 "no version of 'nowhere' was ever deployed" modelgate models nowhere
+	says 125 "was ever deployed here of 'nowhere'" modelgate models nowhere
 	# Somebody else's is as unknown.
 	run --separate-stderr as mallory 'modelgate log --request 00000010-0000-4000-8000-000000000010'
 	[ "$status" -eq 125 ]
