@@ -9,6 +9,9 @@
  * 3. When the hub has seen another history, that is put on record here and
  *    in the audit log, and never taken back: it is the one sign that
  *    somebody changed this host's past.
+ * 4. The hub says where it wants the hashes to begin, and may have to say so
+ *    again. One that says it and gets no further costs nothing more until the
+ *    next checkpoint.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -23,6 +26,7 @@
 
 #define LEAVES_AT_ONCE 1792 /* as many as a message takes */
 #define WITNESS_NAME "modelgate-hub"
+#define BACK_MAX 3 /* times a checkpoint that the hub may go back */
 
 struct mon_tree {
 	struct mon *m;
@@ -33,6 +37,8 @@ struct mon_tree {
 	uint64_t witnessed;  /* lines, by this hub, as far as we know */
 	bool due;	     /* the hub shall see the newest */
 	bool sending;	     /* and its answer is awaited */
+	uint64_t sent_to;    /* the leaf behind those that were sent */
+	unsigned back;	     /* times that the hub did not go on from there */
 	bool alarmed;
 	struct mg_timer timer;
 };
@@ -97,6 +103,7 @@ sign(struct mon_tree *t)
 	}
 	t->note = note;
 	t->due = true;
+	t->back = 0;
 	return true;
 }
 
@@ -168,6 +175,7 @@ send_from(struct mon_tree *t, uint64_t from)
 		t->due = t->sending = false;
 		return;
 	}
+	t->sent_to = from + n;
 	msg.leaves = &leaves[0][0];
 	msg.leaves_len = n * MG_MERKLE_HASH;
 	if (n == left) {
@@ -259,6 +267,7 @@ countersigned(struct mon_tree *t, const struct mg_hub_witness *w)
 	if (mg_note_parse(&note, (const char *)w->note, w->note_len, &why) !=
 		MG_ERR_OK ||
 	    note.size != w->size ||
+	    (note.size <= t->witnessed && note.size != t->note.size) ||
 	    mg_note_verify(&note, &t->key, NULL) != MG_ERR_OK ||
 	    !is_witnessed(t->m, &note)) {
 		mg_log(MG_EVT_LEDGER_BAD,
@@ -284,6 +293,20 @@ not_now(struct mon_tree *t, const char *text)
 	t->due = false;
 }
 
+/* Rule 4 */
+static void
+go_on_from(struct mon_tree *t, uint64_t from)
+{
+	if (from > t->note.size ||
+	    (from != t->sent_to && ++t->back > BACK_MAX) ||
+	    (from == t->note.size && from == t->sent_to &&
+		++t->back > BACK_MAX)) {
+		not_now(t, "the hub asks for the same hashes again and again");
+		return;
+	}
+	send_from(t, from);
+}
+
 void
 mon_tree_witness(struct mon *m, const struct mg_hub_witness *w)
 {
@@ -298,8 +321,8 @@ mon_tree_witness(struct mon *m, const struct mg_hub_witness *w)
 		alarm_now(t, w->text);
 	else if (w->text[0] != '\0')
 		not_now(t, w->text);
-	else if (w->size <= t->note.size)
-		send_from(t, w->size);
+	else
+		go_on_from(t, w->size);
 	if (!t->sending && t->due)
 		mon_tree_send(m);
 	mon_hub_tree_done(m);

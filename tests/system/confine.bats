@@ -157,6 +157,26 @@ said() { root cat "/tmp/taken/$1" </dev/null 2>/dev/null || echo 0; }
 	as ci-deploy "modelgate cancel $id"
 }
 
+@test "a hub that asks for the same hashes again and again gets them four times a checkpoint" {
+	gave_up() { [ "$(root grep -c 'asks for the same hashes again' /var/log/modelgate/modelgated.log </dev/null || :)" -gt "$1" ]; }
+	n=0
+	for size in 0 1 9223372036854775807; do
+		root mkdir -p /tmp/taken </dev/null
+		root sh -c "rm -f /tmp/taken/asked; echo $size >/tmp/taken/size" </dev/null
+		taken mg-link witness
+		as bob true # a record
+		root modelgate checkpoint --quiet </dev/null
+		soon -t 30 gave_up "$n"
+		[ "$(said asked)" -le 5 ] || fail "$size: $(said asked) times"
+		[ "$(said asked)" -ge 1 ]
+		n=$((n + 1))
+	done
+	given_back
+	root modelgate checkpoint --quiet </dev/null
+	countersigned() { sb log modelgated | grep -q 'checkpoint countersigned'; }
+	soon -t 30 countersigned
+}
+
 @test "a taken judge of signatures, either one, grants nothing" {
 	for judge in sig keygen; do
 		pipeline deploy "receipt-ocr@$(other_version)"

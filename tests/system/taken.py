@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 """Plays a process of the agent that an attacker has taken over.
 
-	taken.py MG_MSG.DEF front|link|sig|keygen|digest DIR [ARG...]
+	taken.py MG_MSG.DEF front|link|witness|sig|keygen|digest DIR [ARG...]
 
 Stands where the real program stands and is started by the monitor; gives up
 root as that does, then says what it likes. Messages are made from the list
@@ -23,7 +23,8 @@ import sys
 UUID = "00000000-0000-4000-8000-000000000000"
 TEXT = {"NAME": "root", "NAME0": "root", "LINE": "x", "TEXT": "x",
         "CODE0": "", "UUID": UUID, "TERM": "", "PATH": "/", "ARG": "x"}
-USERS = {"front": "_mg-front", "link": "_mg-link", "sig": "_mg-verify",
+USERS = {"front": "_mg-front", "link": "_mg-link",
+         "witness": "_mg-link", "sig": "_mg-verify",
          "keygen": "_mg-keygen", "digest": "_mg-verify"}
 
 
@@ -265,6 +266,22 @@ def link(channel, say):
         pass
 
 
+def witness(channel, say):
+    """A hub that never has enough: what it says stands in DIR/size."""
+    asked = 0
+    size = int(open(os.path.join(sys.argv[3], "size")).read())
+    receive(channel)
+    send(channel, say.make("LINK_STATUS", up=True, text=""))
+    while (got := receive(channel)) is not None:
+        if got[0] != say.op["HUB_TREE"]:
+            continue
+        asked += 1
+        with open(os.path.join(sys.argv[3], "asked"), "w") as f:
+            f.write(str(asked))
+        send(channel, say.make("HUB_WITNESS", ok=False, alarm=False,
+                               size=size, note=b"", text=""))
+
+
 def verify(channel, say):
     got = receive(channel)
     if got is not None and got[0] == say.op["VERIFY_SIG_REQ"]:
@@ -287,7 +304,7 @@ def main():
     channel = socket.socket(fileno=3)
     become(USERS[mode])
     look_around()
-    {"front": front, "link": link}.get(mode, verify)(channel, say)
+    {"front": front, "link": link, "witness": witness}.get(mode, verify)(channel, say)
 
 
 main()
