@@ -92,6 +92,7 @@ find_flaw(const struct hub_put_view *v)
 {
 	char id[MG_UUID_STR], code[MG_CODE_STR];
 	struct mg_uuid u;
+	enum mg_err r;
 	size_t i;
 
 	if (mg_uuid_parse(v->uuid, &u) != MG_ERR_OK)
@@ -102,8 +103,10 @@ find_flaw(const struct hub_put_view *v)
 		return "host or requester is not a name";
 	if (!mg_esc_is_clean(v->summary))
 		return "the summary does not print";
-	if (mg_text_check_body(v->body, strlen(v->body)) != MG_ERR_OK)
-		return "the body is malformed";
+	r = mg_text_check_body(v->body, strlen(v->body));
+	if (r != MG_ERR_OK)
+		return r == MG_ERR_NOMEM ? mg_err_str(r)
+					 : "the body is malformed";
 	/* Rule 1 */
 	if (!begins_with(v->body, "request", id, code))
 		return "the body names another request";

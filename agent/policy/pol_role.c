@@ -208,7 +208,8 @@ parse_role(struct pol_load *ld)
 		return;
 	ld->p->role_at[ld->role].where = pol_where(ld);
 	pol_keys(ld, role_keys, &ld->p->role_at[ld->role], NULL);
-	if (ld->members.n == before && ld->src.ds->errors == errors)
+	if (ld->members.n == before && ld->src.ds->errors == errors &&
+	    !ld->no_memory)
 		pol_err_head(ld, "role '%s' has no members", ld->sec->name);
 }
 
