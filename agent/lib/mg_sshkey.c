@@ -199,8 +199,11 @@ mg_sshkey_parse(struct mg_buf *b, const char *type_name, const char *b64,
 	if (n > MG_B64_LEN((size_t)MG_SSHKEY_BLOB_MAX))
 		return MG_ERR_LIMIT;
 	*whyp = "is not base64";
-	if ((r = mg_b64_get(b, b64, n, badp)) != MG_ERR_OK)
+	if ((r = mg_b64_get(b, b64, n, badp)) != MG_ERR_OK) {
+		if (r == MG_ERR_NOMEM)
+			*whyp = mg_err_str(r);
 		return r;
+	}
 	*badp = 0;
 	r = mg_sshkey_check(
 	    mg_buf_ptr(b) + start, mg_buf_len(b) - start, &type, whyp);

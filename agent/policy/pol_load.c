@@ -221,6 +221,10 @@ build(struct pol_load *ld)
 	pol_each(ld, "policy", pol_guard_parse);
 	pol_each(ld, "permission", pol_perm_parse);
 	pol_each(ld, "rule", pol_rule_parse);
+	/* What follows goes by what is there: nothing of it may be half made.
+	 */
+	if (ld->no_memory)
+		return;
 	pol_perm_finish(ld);
 	pol_each(ld, "separation", pol_separation_parse);
 	pol_users_finish(ld);

@@ -45,8 +45,9 @@ static bool
 add_name(struct pol_source *src, const char *dir, const char *name,
     bool is_operations)
 {
-	struct pol_file *f;
 	size_t n = strlen(dir);
+	struct pol_file *f;
+	char *path;
 
 	while (n > 1 && dir[n - 1] == '/')
 		n--;
@@ -54,18 +55,17 @@ add_name(struct pol_source *src, const char *dir, const char *name,
 		file_error(src, dir, "more than 1024 files");
 		return false;
 	}
-	if ((f = pol_vec_add(&src->files, sizeof(*f))) == NULL)
-		goto nomem;
+	path = pol_printf(&src->mem, "%.*s/%s", (int)n, dir, name);
+	if (path == NULL ||
+	    (f = pol_vec_add(&src->files, sizeof(*f))) == NULL) {
+		src->no_memory = true;
+		return false;
+	}
 	mg_buf_init(&f->text, POL_FILE_BYTES_MAX);
 	f->is_operations = is_operations;
-	f->path = pol_printf(&src->mem, "%.*s/%s", (int)n, dir, name);
-	if (f->path == NULL)
-		goto nomem;
-	f->name = f->path + n + 1;
+	f->path = path;
+	f->name = path + n + 1;
 	return true;
-nomem:
-	src->no_memory = true;
-	return false;
 }
 
 /* A folder of tools and tests may be named relatively and by links. */

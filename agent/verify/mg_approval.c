@@ -40,9 +40,10 @@ check_signer(const struct mg_approval *a, const struct mg_sshsig *sig,
 	r = mg_signers_parse(MG_SIGNERS_APPROVERS, FILE_NAME,
 	    (const char *)a->signers, a->signers_len, &signers, &ds);
 	if (r != MG_ERR_OK) {
-		mg_diags_first(&ds, why, size);
-		if (why[0] == '\0')
+		if (r == MG_ERR_NOMEM)
 			snprintf(why, size, "%s: %s", FILE_NAME, mg_err_str(r));
+		else
+			mg_diags_first(&ds, why, size);
 		return r;
 	}
 	r = MG_ERR_PERM;

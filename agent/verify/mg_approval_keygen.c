@@ -85,6 +85,8 @@ put_lines(struct mg_buf *b, const struct mg_approval *a, char *why, size_t size)
 	mg_diags_init(&ds);
 	r = mg_signers_parse(MG_SIGNERS_APPROVERS, "allowed_signers",
 	    (const char *)a->signers, a->signers_len, &signers, &ds);
+	if (r == MG_ERR_NOMEM)
+		return r;
 	if (r != MG_ERR_OK) {
 		mg_diags_first(&ds, why, size);
 		return r;

@@ -73,7 +73,7 @@ take_line(const char **pp, const char *end, size_t *widthp, struct mg_buf *text)
 	else if (mg_buf_len(text) % *widthp != 0 || n > *widthp)
 		return "signature: armour has lines of different lengths";
 	if (mg_buf_put(text, *pp, n) != MG_ERR_OK)
-		return "signature: too long";
+		return "signature: out of memory"; /* all of it would fit */
 	*pp = nl + 1;
 	return NULL;
 }
@@ -117,7 +117,8 @@ decode_armour(
 	if ((why = take_armour(armour, len, &text)) != NULL)
 		r = no(whyp, MG_ERR_FORMAT, why);
 	else if ((r = mg_b64_get(blob, (const char *)mg_buf_ptr(&text),
-		      mg_buf_len(&text), NULL)) != MG_ERR_OK)
+		      mg_buf_len(&text), NULL)) != MG_ERR_OK &&
+		 r != MG_ERR_NOMEM)
 		*whyp = "signature: armour is not base64";
 	mg_buf_fini(&text);
 	return r;

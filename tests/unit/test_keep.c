@@ -171,6 +171,7 @@ first_line(void)
 		assert_int_equal(
 		    mg_ledger_open_file(dirfd_, v[i].name, &fd), MG_ERR_OK);
 		lines = mg_lines_new(fd, v[i].zst);
+		assert_non_null(lines);
 		while ((r = mg_lines_next(lines, &line, &len)) == MG_ERR_OK)
 			seq++;
 		assert_int_equal(r, MG_ERR_NOENT);

@@ -464,6 +464,7 @@ check_tree(struct mg_ledger *l)
 	uint64_t at = 0;
 	size_t n, i;
 
+	assert_non_null(sha);
 	mg_ledger_root(l, root);
 	root_by_hand(hand);
 	assert_memory_equal(root, hand, sizeof(root));
