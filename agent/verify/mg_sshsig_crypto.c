@@ -277,10 +277,8 @@ check(EVP_PKEY *key, const struct mg_sshsig *sig, const struct mg_buf *data,
 		n = ecdsa_der(sig, der);
 		p = der;
 	}
-	if (n == 0 || (ctx = EVP_MD_CTX_new()) == NULL) {
-		*whyp = "signature: out of memory";
+	if (n == 0 || (ctx = EVP_MD_CTX_new()) == NULL)
 		return MG_ERR_NOMEM;
-	}
 	if (EVP_DigestVerifyInit(ctx, NULL, key_md(sig), NULL, key) == 1)
 		ok = EVP_DigestVerify(
 		    ctx, p, n, mg_buf_ptr(data), mg_buf_len(data));
@@ -313,6 +311,8 @@ mg_sshsig_verify(
 	if ((r = check(key, sig, &data, whyp)) == MG_ERR_OK)
 		*whyp = "";
 out:
+	if (r == MG_ERR_NOMEM)
+		*whyp = "signature: out of memory";
 	EVP_PKEY_free(key);
 	mg_buf_fini(&data);
 	return r;

@@ -33,6 +33,8 @@ play_check(const void *arg)
 					      : NULL;
 	if (!starve_has_hit() && q->want)
 		return "no without a reason";
+	if (r == MG_ERR_NOMEM && strstr(why, "memory") == NULL)
+		return "another reason than the lack";
 	return why[0] == '\0' ? "no reason is given" : NULL;
 }
 
