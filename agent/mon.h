@@ -651,7 +651,7 @@ void mon_pam(
     struct mon_client *c, enum mg_msg_op op, const struct mg_pam_req *q);
 
 /* Ends sessions that have no process any more (after a restart nobody
- * watches the processes that opened them). */
+ * watches the processes that opened them), and accesses as well. */
 void mon_sessions_check(struct mon *m);
 
 /* ---- mon_list.c ---- */
@@ -688,6 +688,8 @@ struct mon {
 	struct mg_file_state files[MON_FILES_MAX];
 	const struct mg_req *live_req; /* next to be told of */
 	const struct mg_session *live_session;
+	const struct mg_access *live_access;
+	const struct mg_peer *asked_by; /* not counted; NULL: nobody */
 	struct mg_state *state;
 	struct mg_ledger *ledger;
 	int state_dir; /* MON_STATE_DIR */
@@ -746,8 +748,9 @@ struct mon {
 	int files_max; /* descriptors */
 
 	struct mon_auth *auths;
-	struct mon_login *logins; /* processes that opened a session */
-	struct mon_mark *marks;	  /* second factors that PAM asked for */
+	struct mon_login *logins;  /* processes that opened a session */
+	struct mon_inside *inside; /* that were let in without a grant */
+	struct mon_mark *marks;	   /* second factors that PAM asked for */
 	struct mon_link *link;
 	struct mon_outage *outage;
 	struct mon_tree *tree;

@@ -157,6 +157,18 @@ is_going_on(const struct mon *m, const struct mg_req *req)
 	       (req->live.nruns == 0 || strcmp(req->operation, "login") != 0);
 }
 
+/* The next who is in without a grant, but for who asks. */
+static const struct mg_access *
+next_access(const struct mon *m, const struct mg_access *after)
+{
+	const struct mg_access *a = mg_state_access(m->state, after);
+
+	while (a != NULL && m->asked_by != NULL && a->pid == m->asked_by->pid &&
+	       (uint64_t)a->start == m->asked_by->start)
+		a = mg_state_access(m->state, a);
+	return a;
+}
+
 static void
 put_session(const struct mg_session *s, struct mg_live *out)
 {
@@ -174,6 +186,7 @@ live(void *arg, size_t i, struct mg_live *out)
 	if (i == 0) {
 		m->live_req = mg_state_granted(m->state);
 		m->live_session = mg_state_sessions(m->state);
+		m->live_access = next_access(m, NULL);
 	}
 	while (m->live_req != NULL && !is_going_on(m, m->live_req))
 		m->live_req = m->live_req->granted.next;
@@ -185,10 +198,17 @@ live(void *arg, size_t i, struct mg_live *out)
 		m->live_req = m->live_req->granted.next;
 		return true;
 	}
-	if (m->live_session == NULL)
+	if (m->live_session != NULL) {
+		put_session(m->live_session, out);
+		m->live_session = m->live_session->next;
+		return true;
+	}
+	if (m->live_access == NULL)
 		return false;
-	put_session(m->live_session, out);
-	m->live_session = m->live_session->next;
+	out->user = m->live_access->user;
+	out->operation = m->live_access->operation;
+	out->model = out->version = "";
+	m->live_access = next_access(m, m->live_access);
 	return true;
 }
 
@@ -242,6 +262,7 @@ mon_ask_begin(struct mon *m, const struct mg_req *self, struct mg_ask *ask)
 	ask->now_ms = mg_time_wall_ms();
 	ask->login_key = "";
 	m->asked = self;
+	m->asked_by = NULL;
 	m->history = (struct mg_history){.arg = m,
 	    .did = did,
 	    .approved = approved,

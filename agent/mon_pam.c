@@ -191,6 +191,7 @@ decide(struct pam *p, struct mg_verdict *v)
 	struct mg_ask ask;
 
 	mon_ask_begin(p->m, NULL, &ask);
+	p->m->asked_by = &client_of(p)->peer;
 	ask.user = p->person;
 	ask.operation = p->operation;
 	ask.model = ask.version = "";
@@ -207,6 +208,7 @@ decide(struct pam *p, struct mg_verdict *v)
 		ask.login_key_since_ms = key_since(p, ask.now_ms);
 	}
 	mg_policy_decide(p->m->policy, &ask, v);
+	p->m->asked_by = NULL;
 }
 
 /* A live grant of that person for that operation. */
@@ -237,11 +239,16 @@ left_text(const struct mg_req *req, char *out, size_t size)
 
 /* ---- account ---- */
 
+static void watch_access(struct mon *m, const struct mg_access *a);
+
 static void
 access_recorded(void *arg, enum mg_why why)
 {
 	struct pam *p = arg;
+	const struct mg_access *a = mg_state_access_find(p->m->state, p->uuid);
 
+	if (a != NULL)
+		watch_access(p->m, a);
 	if (why == MG_WHY_NONE)
 		allow(p, p->text);
 	else
@@ -265,6 +272,10 @@ has_uuid(struct pam *p)
 static void
 record_access(struct pam *p, const char *rule)
 {
+	/* Without a grant it is in as long as that process is; a login is as
+	 * long as its session. */
+	bool counts = mg_state_find(p->m->state, p->uuid) == NULL &&
+		      strcmp(p->operation, "login") != 0;
 	struct mon_txn *t;
 	struct mg_json *j;
 
@@ -283,6 +294,10 @@ record_access(struct pam *p, const char *rule)
 	mg_json_str(j, "tty", p->tty);
 	mg_json_str(j, "origin", p->rhost);
 	mg_json_str(j, "rule", rule);
+	if (counts) {
+		mg_json_int(j, "pid", client_of(p)->peer.pid);
+		mg_json_int(j, "start", (int64_t)client_of(p)->peer.start);
+	}
 	mon_rec_end(t);
 	mon_txn_commit(t, access_recorded, p);
 }
@@ -595,6 +610,85 @@ watch_login(struct mon *m, struct mon_client *c)
 		login_free(l);
 }
 
+/* ---- who is in without a grant ---- */
+
+struct mon_inside {
+	struct mon *m;
+	char uuid[MG_UUID_STR];
+	int pidfd;
+	struct mg_watch *watch;
+	struct mon_inside *next;
+};
+
+/* Not on record: mon_sessions_check() comes back to it. */
+static void
+record_access_end(struct mon *m, const char *uuid)
+{
+	struct mon_txn *t;
+	struct mg_json *j;
+
+	if (mg_state_access_find(m->state, uuid) == NULL)
+		return;
+	t = mon_txn_begin(m);
+	j = mon_rec_begin(t, "access-end");
+	mg_json_str(j, "uuid", uuid);
+	mon_rec_end(t);
+	mon_txn_commit(t, NULL, NULL);
+}
+
+static void
+inside_free(struct mon_inside *in)
+{
+	struct mon_inside **p = &in->m->inside;
+
+	while (*p != NULL && *p != in)
+		p = &(*p)->next;
+	if (*p != NULL)
+		*p = in->next;
+	mg_watch_del(in->watch);
+	close(in->pidfd);
+	free(in);
+}
+
+static void
+inside_ended(void *arg, uint32_t events)
+{
+	struct mon_inside *in = arg;
+
+	(void)events;
+	record_access_end(in->m, in->uuid);
+	inside_free(in);
+}
+
+static void
+watch_access(struct mon *m, const struct mg_access *a)
+{
+	struct mon_inside *in;
+	enum mg_err r;
+	int fd;
+
+	for (in = m->inside; in != NULL; in = in->next)
+		if (strcmp(in->uuid, a->uuid) == 0)
+			return;
+	r = mg_proc_open((pid_t)a->pid, (uint64_t)a->start, &fd);
+	if (r == MG_ERR_NOENT)
+		record_access_end(m, a->uuid);
+	if (r != MG_ERR_OK)
+		return;
+	if ((in = calloc(1, sizeof(*in))) == NULL) {
+		close(fd);
+		return;
+	}
+	in->m = m;
+	memcpy(in->uuid, a->uuid, sizeof(in->uuid));
+	in->pidfd = fd;
+	in->next = m->inside;
+	m->inside = in;
+	if (mg_watch_add(m->loop, fd, EPOLLIN, inside_ended, in, &in->watch) !=
+	    MG_ERR_OK)
+		inside_free(in);
+}
+
 static bool
 is_watched(struct mon *m, uint32_t ses)
 {
@@ -609,7 +703,11 @@ void
 mon_sessions_check(struct mon *m)
 {
 	const struct mg_session *s, *next;
+	const struct mg_access *a;
 
+	for (a = mg_state_access(m->state, NULL); a != NULL;
+	     a = mg_state_access(m->state, a))
+		watch_access(m, a);
 	for (s = mg_state_sessions(m->state); s != NULL; s = next) {
 		next = s->next;
 		if (!is_watched(m, s->ses) && !mg_proc_has_session(s->ses))

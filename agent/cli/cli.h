@@ -40,6 +40,11 @@ int mg_cmd_inbox(int argc, char **argv);
 /* Prints the usage of a subcommand to err and returns MG_EXIT_USAGE. */
 int mg_cli_usage(const char *name);
 
+/* getopt_long(3) of a subcommand: what it says begins "modelgate NAME: ". */
+struct option;
+int mg_cli_getopt(
+    int argc, char **argv, const char *shorts, const struct option *longs);
+
 /* "modelgate: TEXT" on standard error, escaped for one line. */
 void mg_cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -122,7 +122,7 @@ read_options(struct ask *a, int argc, char **argv)
 
 	a->note = "";
 	optind = 0;
-	while ((ch = getopt_long(argc, argv, "m:", longs, NULL)) != -1)
+	while ((ch = mg_cli_getopt(argc, argv, "m:", longs)) != -1)
 		if (!take_option(a, ch))
 			return mg_cli_usage(a->name);
 	if (strcmp(a->name, "inbox") != 0 && optind < argc)

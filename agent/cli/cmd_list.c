@@ -187,7 +187,7 @@ options(int argc, char **argv, bool *allp, bool *jsonp, const char **idp)
 	int c;
 
 	optind = 1;
-	while ((c = getopt_long(argc, argv, "aj", opts, NULL)) != -1) {
+	while ((c = mg_cli_getopt(argc, argv, "aj", opts)) != -1) {
 		if (c == 'a' && allp != NULL)
 			*allp = true;
 		else if (c == 'j')
@@ -354,7 +354,7 @@ mg_cmd_revoke(int argc, char **argv)
 	int c;
 
 	optind = 1;
-	while ((c = getopt_long(argc, argv, "au:j", opts, NULL)) != -1) {
+	while ((c = mg_cli_getopt(argc, argv, "au:j", opts)) != -1) {
 		if (c == 'a')
 			q.all = true;
 		else if (c == 'u')

@@ -405,7 +405,7 @@ mg_cmd_log(int argc, char **argv)
 	int c;
 
 	optind = 1;
-	while (ok && (c = getopt_long(argc, argv, "j", opts, NULL)) != -1) {
+	while (ok && (c = mg_cli_getopt(argc, argv, "j", opts)) != -1) {
 		switch (c) {
 		case 'u':
 			ok = take_name(optarg, "user", &q.user);

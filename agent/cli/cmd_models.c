@@ -188,7 +188,7 @@ mg_cmd_models(int argc, char **argv)
 	int c;
 
 	optind = 1;
-	while ((c = getopt_long(argc, argv, "cj", opts, NULL)) != -1) {
+	while ((c = mg_cli_getopt(argc, argv, "cj", opts)) != -1) {
 		if (c == 'j')
 			json = true;
 		else if (c == 'c')

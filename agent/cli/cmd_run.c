@@ -944,7 +944,7 @@ run_or_request(int argc, char **argv, bool grant_only)
 
 	optind = 1;
 	/* "--" ends the options; what follows are the command's arguments. */
-	while ((c = getopt_long(argc, argv, "-r:t:f:nbj", opts, NULL)) != -1) {
+	while ((c = mg_cli_getopt(argc, argv, "-r:t:f:nbj", opts)) != -1) {
 		switch (c) {
 		case 1:
 			if (npos == 2)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* modelgate: the command line. One table of subcommands. */
 #include <errno.h>
+#include <getopt.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -111,6 +112,21 @@ mg_cli_say(const char *fmt, ...)
 	va_end(ap);
 	mg_esc_line(raw, text, sizeof(text));
 	fprintf(stderr, "modelgate: %s\n", text);
+}
+
+int
+mg_cli_getopt(
+    int argc, char **argv, const char *shorts, const struct option *longs)
+{
+	static char whole[64];
+	char *name = argv[0];
+	int c;
+
+	snprintf(whole, sizeof(whole), "modelgate %s", name);
+	argv[0] = whole;
+	c = getopt_long(argc, argv, shorts, longs, NULL);
+	argv[0] = name;
+	return c;
 }
 
 int

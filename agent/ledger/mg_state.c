@@ -126,6 +126,7 @@ mg_state_free(struct mg_state *st)
 		st->sessions = s->next;
 		mg_state_session_free(s);
 	}
+	mg_state_free_accesses(st);
 	while ((f = st->factors) != NULL) {
 		st->factors = f->next;
 		free(f->user);
@@ -240,6 +241,7 @@ static const struct mg_state_handler handlers[] = {
     {"start", mg_state_apply_start},
     {"rejected", apply_nothing},
     {"access", mg_state_apply_access},
+    {"access-end", mg_state_apply_access_end},
     {"review", mg_state_apply_review},
     {"waiver", mg_state_apply_waiver},
     {"policy", apply_policy},

@@ -163,6 +163,16 @@ struct mg_session {
 	struct mg_session *next;
 };
 
+/* Somebody who was let in without a grant, as long as the process that asked
+ * goes on. */
+struct mg_access {
+	char uuid[MG_UUID_STR]; /* "": free */
+	char user[97], operation[97];
+	int64_t pid, start; /* mg_proc.h */
+	struct mg_access *next;
+};
+#define MG_ACCESSES_MAX 4096 /* counted; more would not change an answer */
+
 #define MG_FACTOR_SESSIONS 8 /* remembered per person */
 
 /* Codes of one person, over all channels and restarts. */
@@ -271,6 +281,11 @@ const struct mg_session *mg_state_session(
     const struct mg_state *st, uint32_t ses);
 const struct mg_session *mg_state_sessions(const struct mg_state *st);
 
+/* The next behind after (NULL: the first), or NULL. */
+const struct mg_access *mg_state_access(
+    const struct mg_state *st, const struct mg_access *after);
+const struct mg_access *mg_state_access_find(
+    const struct mg_state *st, const char *uuid);
 /* What is deployed here. */
 const struct mg_models *mg_state_models(const struct mg_state *st);
 const struct mg_guarded *mg_state_guarded(const struct mg_state *st);

@@ -10,6 +10,7 @@
  *	state_store.c		requests: memory, lists, undoing
  *	state_request.c		records about requests
  *	state_people.c		records about second factors, sessions, boots
+ *	state_access.c		records about who is in without a grant
  *	state_token.c		records about tokens
  *	state_snapshot.c	the fold as lines, and back
  */
@@ -45,6 +46,8 @@ struct mg_state {
 	struct mg_req_owner *owners[OWNER_BUCKETS];
 	uint64_t order;
 	struct mg_session *sessions;
+	struct mg_access *accesses; /* free ones are used again */
+	size_t naccesses;
 	struct mg_factor *factors;
 	struct mg_past *past;
 	struct mg_models *models;
@@ -167,6 +170,16 @@ enum mg_err mg_state_apply_mfa(struct mg_state_ctx *c);
 enum mg_err mg_state_apply_session_open(struct mg_state_ctx *c);
 enum mg_err mg_state_apply_session_close(struct mg_state_ctx *c);
 enum mg_err mg_state_apply_start(struct mg_state_ctx *c);
+
+/* ---- state_access.c ---- */
+
+/* One more who is in, out of its record. */
+enum mg_err mg_state_add_access(struct mg_state_ctx *c);
+/* A new boot: nobody is. */
+void mg_state_forget_accesses(struct mg_state *st);
+void mg_state_free_accesses(struct mg_state *st);
+
+enum mg_err mg_state_apply_access_end(struct mg_state_ctx *c);
 
 /* ---- state_token.c ---- */
 

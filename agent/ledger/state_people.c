@@ -230,6 +230,7 @@ rebase(struct mg_state_ctx *c)
 		st->sessions = s->next;
 		mg_state_session_free(s);
 	}
+	mg_state_forget_accesses(st);
 }
 
 enum mg_err

@@ -238,8 +238,13 @@ note_granted(struct mg_state_ctx *c, const struct mg_req *req)
 enum mg_err
 mg_state_apply_access(struct mg_state_ctx *c)
 {
+	enum mg_err r;
+
 	if (mg_state_find(c->st, mg_rec_str(c->rec, "uuid", "")) != NULL)
 		return MG_ERR_OK;
+	if (mg_rec_int(c->rec, "pid", 0) > 0 &&
+	    (r = mg_state_add_access(c)) != MG_ERR_OK)
+		return r;
 	return note_grant(c, mg_rec_str(c->rec, "user", ""),
 	    mg_rec_str(c->rec, "operation", ""), 0);
 }

@@ -294,6 +294,28 @@ snap_sets(struct mg_buf *b, const struct mg_state *st)
 	return r;
 }
 
+/* Their order means nothing. */
+static enum mg_err
+snap_accesses(struct mg_buf *b, const struct mg_state *st)
+{
+	const struct mg_access *a = mg_state_access(st, NULL);
+	enum mg_err r = MG_ERR_OK;
+	struct mg_json j;
+	size_t start;
+
+	for (; a != NULL && r == MG_ERR_OK; a = mg_state_access(st, a)) {
+		start = mg_buf_len(b);
+		snap_begin(&j, b, "access-now", st->last_wall, st->last_bt);
+		mg_json_str(&j, "uuid", a->uuid);
+		mg_json_str(&j, "user", a->user);
+		mg_json_str(&j, "operation", a->operation);
+		mg_json_int(&j, "pid", a->pid);
+		mg_json_int(&j, "start", a->start);
+		r = snap_end(&j, b, start);
+	}
+	return r;
+}
+
 static enum mg_err
 snap_clock(struct mg_buf *b, const struct mg_state *st)
 {
@@ -347,6 +369,7 @@ mg_state_save(const struct mg_state *st, struct mg_buf *b)
 	    (r = snap_models(b, st)) != MG_ERR_OK ||
 	    (r = snap_guarded(b, st)) != MG_ERR_OK ||
 	    (r = snap_sets(b, st)) != MG_ERR_OK ||
+	    (r = snap_accesses(b, st)) != MG_ERR_OK ||
 	    (r = snap_list(b, &st->ended, st)) != MG_ERR_OK ||
 	    (r = snap_list(b, &st->live, st)) != MG_ERR_OK)
 		return r;
@@ -512,6 +535,7 @@ static const struct mg_state_handler restorers[] = {
     {"factor", restore_factor},
     {"guarded", restore_guarded},
     {"token-set", restore_set},
+    {"access-now", mg_state_add_access},
     {"clock", restore_clock},
     {"model-now", restore_model},
     {"past-fact", restore_past},

@@ -303,3 +303,29 @@ mg_proc_set_loginuid(uid_t uid, uint32_t *sessionp)
 		r = number_at(AT_FDCWD, "/proc/self/sessionid", sessionp);
 	return r;
 }
+
+enum mg_err
+mg_proc_open(pid_t pid, uint64_t start, int *fdp)
+{
+	struct mg_peer now;
+	char path[32];
+	enum mg_err r;
+	int dir;
+
+	*fdp = pidfd_open(pid, 0);
+	if (*fdp == -1)
+		return errno == ESRCH || errno == EINVAL ? MG_ERR_NOENT
+							 : MG_ERR_SYS;
+	/* The number may be another process's by now: looked at with the
+	 * descriptor in hand. */
+	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r = dir == -1 ? MG_ERR_NOENT : fill_from_proc(dir, &now);
+	if (dir != -1)
+		close(dir);
+	if (r == MG_ERR_OK && now.start == start)
+		return MG_ERR_OK;
+	close(*fdp);
+	*fdp = -1;
+	return r == MG_ERR_OK || r == MG_ERR_NOENT ? MG_ERR_NOENT : r;
+}

@@ -44,6 +44,12 @@ enum mg_err mg_proc_set_loginuid(uid_t uid, uint32_t *sessionp) MG_MUST_CHECK;
  * the answer is yes. */
 bool mg_proc_has_session(uint32_t session);
 
+/*
+ * A descriptor for the process pid that began at start (mg_peer); it tells
+ * when that ends. MG_ERR_NOENT: it has. On failure *fdp is -1.
+ */
+enum mg_err mg_proc_open(pid_t pid, uint64_t start, int *fdp) MG_MUST_CHECK;
+
 /* Small numeric file below /proc/PID; MG_ERR_NOENT, MG_ERR_FORMAT. */
 enum mg_err mg_proc_number(
     pid_t pid, const char *file, uint32_t *vp) MG_MUST_CHECK;

@@ -62,6 +62,48 @@ request() { as "$1" "modelgate request $2 $3 --no-wait --reason x ${4-}" </dev/n
 	soon request alice three z@1
 }
 
+@test "max-concurrent: root shells that a rule allows without a grant count, until they end" {
+	policy <<-'END'
+	# shells
+	[role keeper]
+	members = bob, mallory
+	[rule shells]
+	operation = root-shell
+	role = keeper
+	max-concurrent = 1 per host
+	END
+	root sh -c 'echo "bob ALL=(ALL:ALL) NOPASSWD: ALL" >>/etc/sudoers' </dev/null
+	root sh -c 'mkfifo -m 666 /run/hold' </dev/null
+	# as long as nobody opens the other end
+	as bob 'sudo -n sh -c "read x </run/hold"' >/dev/null 2>&1 </dev/null 3>&- &
+	shell=$!
+	soon pgrep_in -f '^sh -c read x'
+	run as mallory 'sudo -n id -u' </dev/null
+	failed
+	has 'allows 1 at once per host, and 1 is going on'
+	# over a restart of the agent, too
+	sb service modelgated kill
+	sb service modelgated start
+	run as mallory 'sudo -n id -u' </dev/null
+	failed
+	has 'allows 1 at once'
+	root sh -c 'echo >/run/hold' </dev/null
+	wait "$shell"
+	mallory_in() { [ "$(as mallory 'sudo -n id -u' </dev/null)" = 0 ]; }
+	soon mallory_in
+	id=$(ledger access | jq -rs 'map(select(.operation == "root-shell" and .user == "bob")) | last.uuid')
+	[ "$(ledger access-end | jq -rs "map(select(.uuid == \"$id\")) | length")" -eq 1 ]
+	# one that was killed while the agent was down is not counted either
+	as bob 'sudo -n sh -c "read x </run/hold"' >/dev/null 2>&1 </dev/null 3>&- &
+	soon pgrep_in -f '^sh -c read x'
+	sb service modelgated kill
+	pkill_in -9 -f '^sudo -n sh -c read x'
+	pkill_in -9 -f '^sh -c read x'
+	sb service modelgated start
+	soon mallory_in
+	wait
+}
+
 @test "rate: per person and time, over restarts" {
 	policy <<-'END'
 	# rate

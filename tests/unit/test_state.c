@@ -988,6 +988,55 @@ broken_glass_waits_for_every_review_and_is_not_forgotten(void **state)
 	assert_int_equal(review(OTHER, "\"owner\""), MG_ERR_STATE);
 }
 
+/* ---- who is in without a grant ---- */
+
+static void
+who_is_in_without_a_grant_is_counted_until_the_process_ends(void **state)
+{
+	struct mg_buf snapshot;
+
+	(void)state;
+	assert_null(mg_state_access(st, NULL));
+	assert_int_equal(apply("\"type\":\"access\",\"uuid\":\"" REQ
+			       "\",\"user\":\"alice\",\"operation\":"
+			       "\"root-shell\",\"pid\":77,\"start\":123"),
+	    MG_ERR_OK);
+	/* what did not become durable is not counted */
+	mg_state_rollback_to(st, NULL);
+	assert_null(mg_state_access(st, NULL));
+	assert_int_equal(apply("\"type\":\"access\",\"uuid\":\"" REQ
+			       "\",\"user\":\"alice\",\"operation\":"
+			       "\"root-shell\",\"pid\":77,\"start\":123"),
+	    MG_ERR_OK);
+	/* a login has a session instead */
+	assert_int_equal(apply("\"type\":\"access\",\"uuid\":\"" OTHER
+			       "\",\"user\":\"bob\",\"operation\":\"login\""),
+	    MG_ERR_OK);
+	mg_state_commit(st);
+	save_and_restore(&snapshot);
+	mg_buf_fini(&snapshot);
+	assert_string_equal(mg_state_access(st, NULL)->uuid, REQ);
+	assert_int_equal(mg_state_access_find(st, REQ)->pid, 77);
+	assert_int_equal(mg_state_access_find(st, REQ)->start, 123);
+	assert_string_equal(
+	    mg_state_access_find(st, REQ)->operation, "root-shell");
+	assert_null(mg_state_access(st, mg_state_access(st, NULL)));
+	assert_int_equal(
+	    apply("\"type\":\"access-end\",\"uuid\":\"" OTHER "\""),
+	    MG_ERR_STATE);
+	assert_int_equal(
+	    apply("\"type\":\"access-end\",\"uuid\":\"" REQ "\""), MG_ERR_OK);
+	assert_null(mg_state_access(st, NULL));
+	mg_state_rollback_to(st, NULL);
+	assert_non_null(mg_state_access(st, NULL));
+	/* no process outlives a boot */
+	assert_int_equal(
+	    apply("\"type\":\"start\",\"boot\":\"" BOOT_B "\""), MG_ERR_OK);
+	assert_null(mg_state_access(st, NULL));
+	assert_int_equal(
+	    apply("\"type\":\"access-end\",\"uuid\":\"\""), MG_ERR_STATE);
+}
+
 /* ---- tokens ---- */
 
 #define H64 "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
@@ -1149,6 +1198,7 @@ main(void)
 	    T(a_state_is_saved_and_restored_whole),
 	    T(what_was_served_is_what_people_approved_and_what_ended_well),
 	    T(broken_glass_waits_for_every_review_and_is_not_forgotten),
+	    T(who_is_in_without_a_grant_is_counted_until_the_process_ends),
 	    T(rule3_a_set_is_used_once_and_stays_used),
 	    T(sets_are_bounded_and_a_good_one_is_never_forgotten),
 	    T(guesses_at_tokens_lock_who_makes_them_and_no_code_unlocks),

@@ -249,8 +249,11 @@ is_sensible(const struct command *c, const struct art *a)
 static bool
 parse(const struct command *c, struct art *a, int argc, char **argv)
 {
+	static char name[64];
 	int o;
 
+	snprintf(name, sizeof(name), "modelgate artifact %s", c->name);
+	argv[0] = name; /* in what getopt says */
 	optind = 1;
 	while ((o = getopt_long(argc, argv, "", common, NULL)) != -1) {
 		if (o == '?')

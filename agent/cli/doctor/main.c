@@ -74,10 +74,13 @@ main(int argc, char **argv)
 	static const struct option opts[] = {{"json", 0, NULL, 'j'},
 	    {"record", 0, NULL, 'r'}, {"help", 0, NULL, 'h'},
 	    {NULL, 0, NULL, 0}};
-	static struct doc d; /* large */
+	static char name[] = "modelgate doctor"; /* in what getopt says */
+	static struct doc d;			 /* large */
 	bool record = false;
 	int c;
 
+	if (argc > 0)
+		argv[0] = name;
 	while ((c = getopt_long(argc, argv, "jh", opts, NULL)) != -1) {
 		switch (c) {
 		case 'j':

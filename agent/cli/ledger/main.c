@@ -369,8 +369,11 @@ static int
 run(size_t i, int argc, char **argv)
 {
 	struct led led = {0};
+	static char name[64];
 	int c, status = 0;
 
+	snprintf(name, sizeof(name), "modelgate %s", commands[i].name);
+	argv[0] = name; /* in what getopt says */
 	while (status == 0 &&
 	       (c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == OPT_HELP) {

@@ -405,6 +405,7 @@ main(int argc, char **argv)
 	static const struct option opts[] = {{"need", 1, NULL, 'k'},
 	    {"of", 1, NULL, 'n'}, {"plain", 0, NULL, 'p'},
 	    {"json", 0, NULL, 'j'}, {"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	static char name[] = "modelgate tokens"; /* in what getopt says */
 	static struct set s;
 	struct tokens t = {.plain = false};
 	int c, status;
@@ -412,6 +413,8 @@ main(int argc, char **argv)
 	if (mg_file_sanitise_std() != MG_ERR_OK)
 		return EXIT_REFUSED;
 	protect_memory();
+	if (argc > 0)
+		argv[0] = name;
 	while ((c = getopt_long(argc, argv, "h", opts, NULL)) != -1) {
 		if (c == 'h')
 			return usage(true);
