@@ -179,7 +179,8 @@ nothing() { [ -z "$(find models -mindepth 2 ! -name .lock)" ] || fail "$(find mo
 	nothing
 }
 
-# s3_do VERB ARGUMENT...: what a publisher does to the bucket.
+# s3_do STEP...: what a publisher does to the bucket; a step is bucket,
+# versions, put=KEY or delete=KEY. What is put at a/b/c is files/c.
 s3_do()
 {
 	URL=$url /usr/bin/python3 - "$@" <<'END'
@@ -188,16 +189,17 @@ import awscli.botocore.session as session
 s3 = session.get_session().create_client(
     "s3", region_name="us-east-1", endpoint_url=os.environ["URL"],
     aws_access_key_id="test:tester", aws_secret_access_key="testing")
-verb, key = sys.argv[1:3]
-if verb == "bucket":
-    s3.create_bucket(Bucket=key)
-elif verb == "versions":
-    s3.put_bucket_versioning(Bucket="bucket", VersioningConfiguration={"Status": key})
-elif verb == "delete":
-    s3.delete_object(Bucket="bucket", Key=key)
-for path in sys.argv[3:]:
-    with open("files/" + path, "rb") as f:
-        s3.put_object(Bucket="bucket", Key=key + path, Body=f)
+for step in sys.argv[1:]:
+    verb, _, key = step.partition("=")
+    if verb == "bucket":
+        s3.create_bucket(Bucket="bucket")
+    elif verb == "versions":
+        s3.put_bucket_versioning(Bucket="bucket", VersioningConfiguration={"Status": "Enabled"})
+    elif verb == "delete":
+        s3.delete_object(Bucket="bucket", Key=key)
+    else:
+        with open("files/" + os.path.basename(key), "rb") as f:
+            s3.put_object(Bucket="bucket", Key=key, Body=f)
 END
 }
 
@@ -207,35 +209,25 @@ END
 	soon -t 60 test -s said
 	url=http://127.0.0.1:$(cat said)
 	printf '[default]\naws_access_key_id = test:tester\naws_secret_access_key = testing\n' >credentials
-	s3_do bucket bucket
-	s3_do put pre/m/0/ config.json
+	s3_do bucket put=pre/m/0/config.json
 	run s3 m 0
 	failed
 	has 'does not keep versions'
-	s3_do versions Enabled
-	s3_do put pre/m/1/ config.json sub/tokens.txt empty model.safetensors
+	s3_do versions put=pre/m/1/config.json put=pre/m/1/sub/model.safetensors
 	run s3 m 1
 	ok
-	diff -r files models/m/1
+	cmp files/config.json models/m/1/config.json
+	cmp files/model.safetensors models/m/1/sub/model.safetensors
 	run s3 m 0 # from before the bucket kept versions
 	failed
 	has 'has no version'
-	s3_do put pre/m/1/ config.json
-	s3_do put pre/m/2/ config.json
-	s3_do delete pre/m/2/config.json
+	s3_do put=pre/m/1/config.json put=pre/m/2/config.json delete=pre/m/2/config.json
 	rm -r models/m
 	for v in 1 2; do
 		run s3 m $v
 		failed
 		has 'written again or deleted'
 	done
-	run s3 m 3
-	failed
-	has 'no files'
-	sed -i s/testing/guessed/ credentials
-	run s3 m 1
-	failed
-	has 'cannot ask bucket bucket'
 	nothing
 }
 

@@ -10,6 +10,7 @@ object server and a proxy, each a process of its own, on loopback. The access
 key is "test:tester", the secret "testing". Prints the proxy's port once it
 answers; ends with SIGTERM.
 """
+import ctypes
 import os
 import pwd
 import signal
@@ -162,5 +163,6 @@ def main():
 
 if __name__ == "__main__":
     if len(sys.argv) > 2:
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG: with who started it
         serve(sys.argv[2])
     main()
