@@ -105,6 +105,14 @@ mg_models_find(struct mg_models *ms, const char *name, bool make)
 	return m;
 }
 
+bool
+mg_model_is_blank(const struct mg_model *m)
+{
+	return m->uuid[0] == '\0' && m->live.version[0] == '\0' &&
+	       m->promoted[0] == '\0' && m->back[0].version[0] == '\0' &&
+	       !m->drifted;
+}
+
 /* ---- applying ---- */
 
 static void

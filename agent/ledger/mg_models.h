@@ -69,6 +69,9 @@ bool mg_models_are_full(const struct mg_models *ms);
 /* In the order in which they were first deployed. */
 const struct mg_model *mg_models_first(const struct mg_models *ms);
 
+/* Nothing is known of it: what made it was undone. */
+bool mg_model_is_blank(const struct mg_model *m);
+
 /* Applies a record of type "model" to the model that it names. */
 void mg_model_apply(
     struct mg_model *model, const struct mg_rec *rec, int64_t wall_ms);

@@ -188,6 +188,18 @@ snap_session(
 	return snap_end(&j, b, start);
 }
 
+/* One that was undone, or that a code has made good. */
+static bool
+is_blank(const struct mg_factor *f)
+{
+	size_t i;
+
+	for (i = 0; i < MG_FACTOR_SESSIONS; i++)
+		if (f->passed[i].at_bt != 0)
+			return false;
+	return f->fails == 0 && f->locked_until_bt == 0;
+}
+
 static enum mg_err
 snap_factor(
     struct mg_buf *b, const struct mg_factor *f, const struct mg_state *st)
@@ -196,6 +208,8 @@ snap_factor(
 	char text[24];
 	struct mg_json j;
 
+	if (is_blank(f))
+		return MG_ERR_OK;
 	snap_begin(&j, b, "factor", st->last_wall, st->last_bt);
 	mg_json_str(&j, "user", f->user);
 	mg_json_int(&j, "fails", f->fails);
@@ -224,6 +238,8 @@ snap_models(struct mg_buf *b, const struct mg_state *st)
 
 	for (m = mg_models_first(st->models); m != NULL && r == MG_ERR_OK;
 	     m = m->next) {
+		if (mg_model_is_blank(m))
+			continue;
 		start = mg_buf_len(b);
 		snap_begin(&j, b, "model-now", st->last_wall, st->last_bt);
 		mg_model_save(m, &j);
