@@ -64,7 +64,7 @@ key_id(const struct mon *m, char out[17])
 {
 	char hex[MG_SET_HASH];
 
-	hmac_hex(m, "modelgate-token-key\n", NULL, 0, hex);
+	hmac_hex(m, "modelgate-token-key\n", (const uint8_t *)"", 0, hex);
 	snprintf(out, 17, "%.16s", hex);
 }
 

@@ -34,6 +34,22 @@ say(const char *before, const char *value)
 	printf("%s%s", before, text);
 }
 
+/* "used, 1,3 of set K7Q2" */
+static void
+print_tokens(const struct mg_rec *rec)
+{
+	const char *set = mg_rec_str(rec, "set", "");
+	const char *const *numbers;
+	size_t n, i;
+
+	printf(" %s", mg_rec_str(rec, "what", ""));
+	numbers = mg_rec_strv(rec, "numbers", &n);
+	for (i = 0; i < n; i++)
+		say(i == 0 ? ", " : ",", numbers[i]);
+	if (set[0] != '\0')
+		say(n > 0 ? " of set " : " set ", set);
+}
+
 /* What happened, in words, after user and subject. */
 static void
 print_event(const struct mg_rec *rec)
@@ -49,6 +65,8 @@ print_event(const struct mg_rec *rec)
 			strcmp(type, "decision") == 0 ? "note" : "text", ""));
 	} else if (strcmp(type, "mfa") == 0)
 		printf(" %s", mg_rec_bool(rec, "ok") ? "ok" : "failed");
+	else if (strcmp(type, "tokens") == 0)
+		print_tokens(rec);
 	else if (strcmp(type, "exit") == 0)
 		printf(" %s %lld", mg_rec_str(rec, "how", ""),
 		    (long long)mg_rec_int(rec, "value", 0));

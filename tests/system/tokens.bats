@@ -155,6 +155,10 @@ GLASS='--break-glass --reason fire'
 	has "$set  good   2 of 3"
 	run root modelgate doctor </dev/null
 	has '1 set of tokens is left'
+	run root modelgate status </dev/null
+	has '1 set of break-glass tokens left'
+	run root modelgate log --type tokens </dev/null
+	has "tokens made set $set"
 	run audit -m USER_CHAUTHTOK
 	has 'op=modelgate:tokens-made'
 	run root modelgate tokens void "$set" </dev/null

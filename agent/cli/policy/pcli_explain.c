@@ -176,6 +176,30 @@ print_question(const struct explain *e)
 	printf(" at %sZ\n\n", when);
 }
 
+/* How it goes without the approvals. */
+static void
+print_outage(const struct mg_verdict *v)
+{
+	char lasts[MG_DURATION_STR];
+	size_t i;
+
+	if (v->served_before)
+		printf("  while the hub is down, without approvals for what "
+		       "ran here before\n");
+	if (!v->break_glass)
+		return;
+	mg_duration_format(v->break_glass_ms, lasts);
+	printf("  may break the glass%s for %s",
+	    v->break_glass_always ? "" : " while the hub is down,", lasts);
+	if (v->break_glass_tokens > 0)
+		printf(", with %u token%s", v->break_glass_tokens,
+		    v->break_glass_tokens == 1 ? "" : "s");
+	for (i = 0; i < v->nreviewers; i++)
+		printf("%s%s", i == 0 ? ", reviewed by " : " and ",
+		    v->reviewers[i]);
+	putchar('\n');
+}
+
 static void
 print_verdict(const struct explain *e)
 {
@@ -219,6 +243,8 @@ print_verdict(const struct explain *e)
 		    v->uses == 1 ? "used once\n" : "used %u times\n", v->uses);
 	if (v->artifact_signed)
 		printf("  only with a signed artifact\n");
+	if (v->nslots > 0)
+		print_outage(v);
 }
 
 static void
@@ -385,6 +411,14 @@ print_json(const struct explain *e, int status)
 	mg_json_int(j, "start_within_ms", v->start_within_ms);
 	mg_json_int(j, "lasts_ms", v->lasts_ms);
 	mg_json_int(j, "uses", v->uses);
+	mg_json_bool(j, "served_before", v->served_before);
+	mg_json_bool(j, "break_glass", v->break_glass);
+	mg_json_bool(j, "break_glass_always", v->break_glass_always);
+	mg_json_int(
+	    j, "break_glass_ms", v->break_glass ? v->break_glass_ms : 0);
+	mg_json_int(j, "break_glass_tokens",
+	    v->break_glass ? v->break_glass_tokens : 0);
+	mg_json_strv(j, "break_glass_review", v->reviewers, v->nreviewers);
 	mg_json_bool(j, "groups_unknown", e->groups_unknown);
 	mg_json_bool(j, "past_taken_for_granted", asks_past(e));
 	json_rules(j, e);
