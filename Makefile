@@ -302,11 +302,11 @@ coverage: ## lines and branches that unit and golden tests reach
 	scripts/coverage build/$(CCNAME)-cov
 
 # What benchmarks start commands and clients with.
-BENCHTOOLS := $(B)/bench/spawn_bench $(B)/bench/pam_bench $(B)/bench/soak_client $(B)/bench/ledger_bench
+BENCHTOOLS := $(addprefix $(B)/bench/,spawn_bench pam_bench soak_client ledger_bench hub_clients)
 $(B)/bench/ledger_bench: $(LIBLED)
 $(BENCHTOOLS): $(B)/bench/%: $(B)/o/tests/bench/%.o $(sys)
 	$(say) LINK $@
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIBLED) $(LIBMG) $(filter-out $(LIBLED),$(filter %.a,$^)) -lcrypto -lpthread -lpam
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIE $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIBLED) $(LIBMG) $(filter-out $(LIBLED),$(filter %.a,$^)) -lcrypto -lpthread -lpam -lssh
 
 .PHONY: bench
 bench: all $(BENCHTOOLS) ## as root: every benchmark beside its peers; NAME=x: one

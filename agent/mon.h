@@ -57,6 +57,7 @@
 #define MON_STORE_DIR MG_STORE_DIR
 #define MON_COPY_NAME 72 /* "sha256-HEX", NUL */
 
+#define MON_PACES 256
 #define MON_PORT_QUEUE 262144	   /* bytes waiting for one peer */
 #define MON_AUDIT_DEADLINE_MS 4000 /* the kernel takes a record by then */
 #define MON_PEOPLE_DEADLINE_MS 2000
@@ -744,6 +745,11 @@ struct mon {
 	struct mon_client *clients;
 	unsigned nclients;
 	struct mon_user *users; /* who has connections */
+	struct mon_pace {
+		uint32_t uid;
+		int64_t second;
+		unsigned n;
+	} pace[MON_PACES]; /* how often who connects, by uid */
 	struct mg_timer accept_timer;
 	int files_max; /* descriptors */
 

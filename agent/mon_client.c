@@ -19,6 +19,9 @@
  *    say yes in our name, or ask in root's.
  * 6. Nobody is waited for without end: neither who asks nothing, nor who
  *    does not take the answer, of which only a message is kept.
+ * 7. Who connects all the time is turned away before anything is looked up
+ *    or started for it: else the queue of those who wait to be accepted is
+ *    as long as the most impatient makes it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,6 +41,8 @@
 #include "mon.h"
 
 #define ACCEPTS_PER_EVENT 32
+#define REFUSALS_PER_EVENT 256
+#define PACE 4 /* times clients-per-user, a second */
 #define BACKLOG 1024
 #define WORKER_AFTER_MS 10
 #define ACCEPT_AGAIN_MS 50  /* when descriptors are out */
@@ -717,6 +722,48 @@ take_client(struct mon *m, int fd, const struct mg_peer *peer,
 	mon_job_expect(m, peer->loginuid);
 }
 
+/* Whether that uid connects too often (Rule 7). Two that share a place in
+ * the table only forget of each other how often it was. */
+static bool
+is_hasty(struct mon *m, uint32_t uid)
+{
+	struct mon_pace *p =
+	    &m->pace[uid * UINT32_C(2654435761) / (UINT32_MAX / MON_PACES + 1)];
+	int64_t second = mg_time_boot_ms() / 1000;
+
+	if (p->uid != uid || p->second != second) {
+		p->uid = uid;
+		p->second = second;
+		p->n = 0;
+	}
+	return ++p->n > PACE * m->conf.clients_per_user;
+}
+
+/* Rule 7. Turns away who has hung up already, and who is hasty, whom the
+ * kernel names without a search. */
+static bool
+is_turned_away(struct mon *m, int fd)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+	char text[160], c;
+
+	if (recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0) {
+		close(fd);
+		return true;
+	}
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 ||
+	    cred.uid == 0 || !is_hasty(m, cred.uid))
+		return false;
+	snprintf(text, sizeof(text),
+	    "you connect to the agent more than %u times a second",
+	    PACE * m->conf.clients_per_user);
+	turn_away(fd, MG_WHY_BUSY, text,
+	    "wait a second, or have 'clients-per-user' raised in [limits] of "
+	    "agent.ini");
+	return true;
+}
+
 static void
 accept_one(struct mon *m, int fd)
 {
@@ -753,12 +800,17 @@ static void
 listen_ready(void *arg, uint32_t events)
 {
 	struct mon *m = arg;
-	int fd, i;
+	int fd, accepted = 0, refused = 0;
 
 	(void)events;
-	for (i = 0; i < ACCEPTS_PER_EVENT; i++) {
+	while (accepted < ACCEPTS_PER_EVENT && refused < REFUSALS_PER_EVENT) {
 		fd = accept4(m->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+		if (fd != -1 && is_turned_away(m, fd)) {
+			refused++;
+			continue;
+		}
 		if (fd != -1) {
+			accepted++;
 			accept_one(m, fd);
 			continue;
 		}
