@@ -274,6 +274,8 @@ struct mon_client {
 
 enum mg_err mon_clients_init(struct mon *m) MG_MUST_CHECK;
 void mon_clients_fini(struct mon *m);
+/* Takes no more clients; those who wait are not turned away yet. */
+void mon_clients_deaf(struct mon *m);
 /* Sends one answer. The client may be NULL (gone): nothing happens. */
 void mon_reply(struct mon_client *c, enum mg_msg_op op, const void *msg);
 void mon_reply_refused(struct mon_client *c, enum mg_why why, const char *code,
@@ -740,8 +742,11 @@ struct mon {
 	struct mon_proc front;
 	int spare_worker; /* channel of a worker that waits; -1: none */
 	struct mg_timer worker_timer;
-	int listen_fd;
-	struct mg_watch *listen_watch;
+	struct mon_door {
+		struct mon *m;
+		int fd;
+		struct mg_watch *watch;
+	} doors[2]; /* everybody's, and root's alone */
 	struct mon_client *clients;
 	unsigned nclients;
 	struct mon_user *users; /* who has connections */

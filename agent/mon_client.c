@@ -22,6 +22,8 @@
  * 7. Who connects all the time is turned away before anything is looked up
  *    or started for it: else the queue of those who wait to be accepted is
  *    as long as the most impatient makes it.
+ * 8. Root's own programs have a socket of their own: nobody else can fill the
+ *    queue in front of it, and keep logins waiting.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -44,6 +46,7 @@
 #define REFUSALS_PER_EVENT 256
 #define PACE 4 /* times clients-per-user, a second */
 #define BACKLOG 1024
+#define DOORS 2
 #define WORKER_AFTER_MS 10
 #define ACCEPT_AGAIN_MS 50  /* when descriptors are out */
 #define SOCKET_BUFFER 16384 /* what the kernel keeps for who does not read */
@@ -791,61 +794,73 @@ static void
 accept_again(void *arg)
 {
 	struct mon *m = arg;
+	size_t i;
 
-	if (m->listen_watch != NULL)
-		mg_watch_set(m->listen_watch, EPOLLIN);
+	for (i = 0; i < DOORS; i++)
+		if (m->doors[i].watch != NULL)
+			mg_watch_set(m->doors[i].watch, EPOLLIN);
 }
 
 static void
-listen_ready(void *arg, uint32_t events)
+door_ready(void *arg, uint32_t events)
 {
-	struct mon *m = arg;
+	struct mon_door *d = arg;
 	int fd, accepted = 0, refused = 0;
 
 	(void)events;
 	while (accepted < ACCEPTS_PER_EVENT && refused < REFUSALS_PER_EVENT) {
-		fd = accept4(m->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-		if (fd != -1 && is_turned_away(m, fd)) {
+		fd = accept4(d->fd, NULL, NULL, SOCK_CLOEXEC);
+		if (fd != -1 && is_turned_away(d->m, fd)) {
 			refused++;
 			continue;
 		}
 		if (fd != -1) {
 			accepted++;
-			accept_one(m, fd);
+			accept_one(d->m, fd);
 			continue;
 		}
 		if (errno != EMFILE && errno != ENFILE && errno != ENOMEM &&
 		    errno != ENOBUFS)
 			return;
 		/* It stays readable: the loop would turn without end. */
-		mg_watch_set(m->listen_watch, 0);
-		mon_timer_set(m, &m->accept_timer,
-		    mg_time_boot_ms() + ACCEPT_AGAIN_MS, accept_again, m);
+		mg_watch_set(d->watch, 0);
+		mon_timer_set(d->m, &d->m->accept_timer,
+		    mg_time_boot_ms() + ACCEPT_AGAIN_MS, accept_again, d->m);
 		return;
 	}
 }
 
+/* Rule 8. In the order of struct mon's doors. */
+static const struct {
+	const char *path;
+	mode_t mode;
+} doors[DOORS] = {{MG_CLIENT_SOCKET, 0666}, {MG_ROOT_SOCKET, 0600}};
+
 static enum mg_err
-open_socket(struct mon *m)
+open_door(struct mon *m, size_t i)
 {
 	struct sockaddr_un sun;
 	int fd;
 
 	memset(&sun, 0, sizeof(sun));
 	sun.sun_family = AF_UNIX;
-	memcpy(sun.sun_path, MG_CLIENT_SOCKET, sizeof(MG_CLIENT_SOCKET));
+	memcpy(sun.sun_path, doors[i].path, strlen(doors[i].path) + 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1)
 		return MG_ERR_SYS;
-	/* Whoever may write the folder may take the name; it is root's. */
+	/* Whoever may write the folder may take the name; it is root's. It is
+	 * made for root alone (umask), and opened before it listens. */
 	if ((unlink(sun.sun_path) != 0 && errno != ENOENT) ||
 	    bind(fd, (struct sockaddr *)&sun, sizeof(sun)) != 0 ||
-	    chmod(sun.sun_path, 0666) != 0 || listen(fd, BACKLOG) != 0) {
+	    chmod(sun.sun_path, doors[i].mode) != 0 ||
+	    listen(fd, BACKLOG) != 0) {
 		close(fd);
 		return MG_ERR_SYS;
 	}
-	m->listen_fd = fd;
-	return MG_ERR_OK;
+	m->doors[i].m = m;
+	m->doors[i].fd = fd;
+	return mg_watch_add(
+	    m->loop, fd, EPOLLIN, door_ready, &m->doors[i], &m->doors[i].watch);
 }
 
 enum mg_err
@@ -853,28 +868,42 @@ mon_clients_init(struct mon *m)
 {
 	struct rlimit files;
 	enum mg_err r;
+	size_t i;
 
 	m->spare_worker = -1;
 	m->files_max = INT_MAX;
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < INT_MAX)
 		m->files_max = (int)files.rlim_cur;
-	if ((r = open_socket(m)) != MG_ERR_OK ||
-	    (r = worker_ready(m)) != MG_ERR_OK)
-		return r;
-	return mg_watch_add(
-	    m->loop, m->listen_fd, EPOLLIN, listen_ready, m, &m->listen_watch);
+	r = worker_ready(m);
+	for (i = 0; i < DOORS && r == MG_ERR_OK; i++)
+		r = open_door(m, i);
+	return r;
+}
+
+void
+mon_clients_deaf(struct mon *m)
+{
+	size_t i;
+
+	for (i = 0; i < DOORS; i++) {
+		mg_watch_del(m->doors[i].watch);
+		m->doors[i].watch = NULL;
+	}
 }
 
 void
 mon_clients_fini(struct mon *m)
 {
-	mg_watch_del(m->listen_watch);
-	m->listen_watch = NULL;
-	if (m->listen_fd != -1) {
-		close(m->listen_fd);
-		(void)unlink(MG_CLIENT_SOCKET);
+	size_t i;
+
+	mon_clients_deaf(m);
+	for (i = 0; i < DOORS; i++) {
+		if (m->doors[i].m == NULL)
+			continue;
+		close(m->doors[i].fd);
+		(void)unlink(doors[i].path);
+		m->doors[i].m = NULL;
 	}
-	m->listen_fd = -1;
 	while (m->clients != NULL)
 		client_free(m->clients);
 	if (m->spare_worker != -1)

@@ -426,8 +426,7 @@ static void
 stop(struct mon *m)
 {
 	notify("STOPPING=1");
-	mg_watch_del(m->listen_watch);
-	m->listen_watch = NULL;
+	mon_clients_deaf(m);
 	mon_run_stop_all(m);
 	mon_clients_fini(m);
 	mon_outage_fini(m);
@@ -546,7 +545,7 @@ main(int argc, char **argv)
 	    {"check", 0, NULL, 'n'}, {"print", 0, NULL, 'T'},
 	    {"verbose", 0, NULL, 'v'}, {"help", 0, NULL, 'h'},
 	    {"version", 0, NULL, 'V'}, {NULL, 0, NULL, 0}};
-	static struct mon m = {.listen_fd = -1, .cgroup = -1};
+	static struct mon m = {.cgroup = -1};
 	struct signals sig = {.m = &m, .fd = -1};
 	enum mg_log_level level = MG_LOG_INFO;
 	bool background = false, check = false, print = false;

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "mg_client.h"
@@ -13,10 +13,20 @@
 static enum mg_err
 try_connect(int fd, const struct sockaddr_un *sun, int timeout_ms)
 {
-	int64_t end = mg_time_boot_ms() + timeout_ms;
-	struct timespec pause = {.tv_sec = 0, .tv_nsec = 2000000};
+	int64_t end = mg_time_boot_ms() + timeout_ms, left;
+	struct timeval tv;
 
 	for (;;) {
+		/* While the listener's queue is full the kernel has us wait
+		 * for our turn, up to this. */
+		left = end - mg_time_boot_ms();
+		if (left <= 0)
+			return MG_ERR_TIMEOUT;
+		tv.tv_sec = (time_t)(left / 1000);
+		tv.tv_usec = (suseconds_t)(left % 1000) * 1000;
+		if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) !=
+		    0)
+			return MG_ERR_SYS;
 		if (connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) ==
 		    0)
 			return MG_ERR_OK;
@@ -24,13 +34,8 @@ try_connect(int fd, const struct sockaddr_un *sun, int timeout_ms)
 			return MG_ERR_NOENT;
 		if (errno == EACCES || errno == EPERM)
 			return MG_ERR_PERM;
-		/* EAGAIN: the listener's queue is full, which a UNIX socket
-		 * reports at once and gives nothing to wait for. */
 		if (errno != EAGAIN && errno != EINTR)
 			return MG_ERR_SYS;
-		if (mg_time_boot_ms() >= end)
-			return MG_ERR_TIMEOUT;
-		(void)nanosleep(&pause, NULL);
 	}
 }
 
@@ -46,8 +51,8 @@ check_peer(int fd)
 	return cred.uid == 0 ? MG_ERR_OK : MG_ERR_PERM;
 }
 
-enum mg_err
-mg_client_connect(const char *path, int timeout_ms, struct mg_chan **chp)
+static enum mg_err
+connect_to(const char *path, int timeout_ms, struct mg_chan **chp)
 {
 	struct sockaddr_un sun;
 	enum mg_err r;
@@ -59,7 +64,7 @@ mg_client_connect(const char *path, int timeout_ms, struct mg_chan **chp)
 	if (strlen(path) >= sizeof(sun.sun_path))
 		return MG_ERR_LIMIT;
 	memcpy(sun.sun_path, path, strlen(path) + 1);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd == -1)
 		return MG_ERR_SYS;
 	if ((r = try_connect(fd, &sun, timeout_ms)) == MG_ERR_OK &&
@@ -71,6 +76,18 @@ mg_client_connect(const char *path, int timeout_ms, struct mg_chan **chp)
 	}
 	if (r != MG_ERR_OK)
 		close(fd);
+	return r;
+}
+
+enum mg_err
+mg_client_connect(const char *path, int timeout_ms, struct mg_chan **chp)
+{
+	enum mg_err r = MG_ERR_NOENT;
+
+	if (geteuid() == 0 && strcmp(path, MG_CLIENT_SOCKET) == 0)
+		r = connect_to(MG_ROOT_SOCKET, timeout_ms, chp);
+	if (r == MG_ERR_NOENT)
+		r = connect_to(path, timeout_ms, chp);
 	return r;
 }
 

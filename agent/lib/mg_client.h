@@ -12,10 +12,11 @@
  */
 
 #define MG_CLIENT_SOCKET "/run/modelgate/agent.sock"
+#define MG_ROOT_SOCKET "/run/modelgate/root.sock" /* root's alone */
 #define MG_CLIENT_QUEUE_MAX 65536
 
 /*
- * Connects within timeout_ms. On success *chp is the caller's to free with
+ * Connects within timeout_ms; root, who wants MG_CLIENT_SOCKET, by its own. On success *chp is the caller's to free with
  * mg_chan_free(). MG_ERR_NOENT: no agent listens. MG_ERR_PERM: what
  * listens is not root's. MG_ERR_TIMEOUT, MG_ERR_SYS, MG_ERR_NOMEM.
  */

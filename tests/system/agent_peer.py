@@ -7,6 +7,9 @@
 	agent_peer.py fds	descriptors where none, or too many, belong
 	agent_peer.py fill N	N half-sent requests of the largest size
 	agent_peer.py exec0 PROGRAM	run it with argc 0
+	agent_peer.py file N	N requests "wait mI@1" that wait for approval
+	agent_peer.py flood N	N connections of every bad kind, made again
+				when they end; prints a refusal, and "holding"
 	agent_peer.py gone N	ask, and end before the answer, N times
 	agent_peer.py asked N	have a code asked for, and hang up, N times
 	agent_peer.py guess N	give wrong codes for alice's login, as root's PAM
@@ -210,6 +213,73 @@ def hold(n, data):
     sys.stdin.read()
 
 
+def file(n):
+    """As fast as it is let; of models of its own."""
+    filed = 0
+    while filed < n:
+        s = connect()
+        send(s, run(operation="wait", model=f"m{filed}",
+                    reason="r" * 900, flags=3))
+        while True:
+            size, op, _, _ = struct.unpack(">IHHI", read_exactly(s, 12))
+            d = read_exactly(s, size - 8)
+            if op in (REFUSED, DONE):
+                break
+        s.close()
+        if op == REFUSED:
+            print("refused", text_at(d, text_at(d, text_at(d, 4)[1])[1])[0])
+            break
+        filed += 1
+    print("filed", filed, flush=True)
+
+
+def misbehave(s, i, tick):
+    half = run()[:-1]
+    try:
+        if i % 5 == 1 and tick == 0:
+            s.send(half)
+        elif i % 5 == 2:
+            s.send(half[tick % len(half):][:1])
+        elif i % 5 == 3:
+            s.sendmsg([b"\0"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS,
+                                 array.array("i", [0] * 16))])
+        elif i % 5 == 4 and tick == 0:  # and never reads
+            s.send(frame(LIST, struct.pack(">BB", 1, 1) + string("")))
+    except OSError:
+        pass
+
+
+def flood(n):
+    held, said = [None] * n, set()
+    os.set_blocking(0, False)
+    while True:
+        for i in range(n):
+            if held[i] is None:
+                held[i] = [connect(), 0]
+            s, tick = held[i]
+            misbehave(s, i, tick)
+            held[i][1] += 1
+            s.setblocking(False)
+            try:
+                if i % 5 != 4 and s.recv(1, socket.MSG_PEEK) in (b"", b"\0"):
+                    s.settimeout(1)
+                    said.add(answer(s))
+                    s.close()
+                    held[i] = None
+            except OSError:
+                pass
+        for text in sorted(said - {"closed", "silent"}):
+            print(text, flush=True)
+        said = {"closed"}
+        print("holding", flush=True)
+        time.sleep(0.2)
+        try:
+            if os.read(0, 1) == b"":
+                return
+        except BlockingIOError:
+            pass
+
+
 def exec0(path):
     libc = ctypes.CDLL(None, use_errno=True)
     none = (ctypes.c_char_p * 1)(None)
@@ -298,6 +368,10 @@ def main():
         hold(int(sys.argv[2]), frame(INFO, b"\0")[:11])
     elif what == "fill":
         hold(int(sys.argv[2]), run(reason="a" * 1000, args=["b" * 900] * 32)[:-1])
+    elif what == "file":
+        file(int(sys.argv[2]))
+    elif what == "flood":
+        flood(int(sys.argv[2]))
     elif what == "gone":
         gone(int(sys.argv[2]))
     elif what == "asked":

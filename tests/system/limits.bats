@@ -122,3 +122,67 @@ counted() { ledger mfa | jq -r "select(.user == \"$1\" and .counts) | .service";
 	run as bob 'modelgate status'
 	ok
 }
+
+# descriptors and processes of the agent
+count_fds() { find "/proc/$(pid_of modelgated)/fd" -mindepth 1 | wc -l; }
+count_workers() { pgrep_in -c -x mg-front || :; }
+# (writers of audit records stay, one a user, of a few descriptors)
+is_as_before() { [ "$(count_fds)" -le $((fds + 16)) ] && [ "$(count_workers)" -le $((workers + 2)) ]; }
+
+@test "promise8 a list longer than any queue comes whole, and says which limit ended it" {
+	extra_policy <<-'END'
+		[operation wait]
+		command = /bin/true
+		run-as = mlserve
+
+		[rule wait]
+		operation = wait
+		role = pipeline
+		approve = 1 risk-owner
+		approve-within = 8h
+	END
+	run peer ci-deploy file 201
+	has 'filed 200'
+	has "refused you have 200 open requests and grants"
+	# much more than the 256 KiB that may wait for one client
+	[ "$(root modelgate requests --all --json </dev/null | jq length)" -ge 200 ]
+	[ "$(root modelgate requests --all --json </dev/null | wc -c)" -gt 262144 ]
+	as ci-deploy 'modelgate requests --json' >"$BATS_TEST_TMPDIR/own" </dev/null
+	[ "$(jq length "$BATS_TEST_TMPDIR/own")" -eq 200 ]
+	run as ci-deploy 'modelgate request wait more@1 --reason x' </dev/null
+	has 'pending-per-user'
+}
+
+@test "promise8 floods of one user: others are answered, and nothing is left of them" {
+	fds=$(count_fds) workers=$(count_workers)
+	mkfifo "$BATS_TEST_TMPDIR/go"
+	# dave may list everything, and does not read it
+	for who in mallory dave; do
+		as "$who" "python3 $top/tests/system/agent_peer.py flood 120" \
+		    <"$BATS_TEST_TMPDIR/go" >"$BATS_TEST_TMPDIR/$who" 2>&1 3>&- &
+	done
+	exec 8>"$BATS_TEST_TMPDIR/go"
+	soon grep -q holding "$BATS_TEST_TMPDIR/mallory"
+	soon grep -q holding "$BATS_TEST_TMPDIR/dave"
+	soon grep -q "refused .* you have 64 connections to the agent" "$BATS_TEST_TMPDIR/mallory"
+	[ "$(count_workers)" -le 140 ]
+	for _ in 1 2 3 4 5; do
+		run as bob 'timeout 5 modelgate status' </dev/null
+		ok
+	done
+	run as alice 'timeout 5 modelgate requests' </dev/null
+	ok
+	run timeout 5 "$top/scripts/sandbox" root modelgate requests --all --json </dev/null
+	ok
+	[ "$(jq length <<<"$output")" -ge 200 ]
+	exec 8>&-
+	output=
+	soon -t 45 is_as_before || fail "$(count_fds) descriptors, $(count_workers) workers; before $fds, $workers"
+}
+
+@test "root's programs have a socket of their own" {
+	[ "$(root stat -c '%a %U' /run/modelgate/root.sock </dev/null)" = '600 root' ]
+	run as mallory 'python3 -c "import socket; socket.socket(socket.AF_UNIX).connect(\"/run/modelgate/root.sock\")"' </dev/null
+	failed
+	has 'Permission denied'
+}
