@@ -16,9 +16,10 @@
 #define MG_CLIENT_QUEUE_MAX 65536
 
 /*
- * Connects within timeout_ms; root, who wants MG_CLIENT_SOCKET, by its own. On success *chp is the caller's to free with
- * mg_chan_free(). MG_ERR_NOENT: no agent listens. MG_ERR_PERM: what
- * listens is not root's. MG_ERR_TIMEOUT, MG_ERR_SYS, MG_ERR_NOMEM.
+ * Connects within timeout_ms; root, who wants MG_CLIENT_SOCKET, by its own. On
+ * success *chp is the caller's to free with mg_chan_free(). MG_ERR_NOENT: no
+ * agent listens. MG_ERR_PERM: what listens is not root's. MG_ERR_TIMEOUT,
+ * MG_ERR_SYS, MG_ERR_NOMEM.
  */
 enum mg_err mg_client_connect(
     const char *path, int timeout_ms, struct mg_chan **chp) MG_MUST_CHECK;
