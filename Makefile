@@ -201,7 +201,7 @@ $(FAULTS): $(call obj,tests/unit/fault.c)
 $(FAULTS): ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(FAULTY))
 
 # Whose every request fails in turn, in this process: starve.c has the names.
-STARVED := $(filter %/test_starve_state %/test_starve_oms %/test_starve_seal %/test_starve_sshsig,$(UNIT))
+STARVED := $(filter %/test_starve_state %/test_starve_ledger %/test_starve_oms %/test_starve_seal %/test_starve_sshsig,$(UNIT))
 $(STARVED): $(call obj,tests/unit/starve.c)
 $(STARVED): ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(shell sed -nE '/^WRAP./{/,/!N;s/^WRAP.[[:space:]]*[^,]+, ([A-Za-z0-9_]+).*/\1/p}' tests/unit/starve.c))
 

@@ -93,7 +93,10 @@ collect(DIR *d, struct mg_ledger_file **vp, size_t *np)
 	struct stat st;
 	size_t cap = 0;
 
-	while ((de = readdir(d)) != NULL) {
+	for (;;) {
+		errno = 0; /* an error is not the end of the folder */
+		if ((de = readdir(d)) == NULL)
+			return errno == 0 ? MG_ERR_OK : MG_ERR_SYS;
 		if (!parse_name(de->d_name, &f))
 			continue;
 		f.is_regular =
@@ -112,7 +115,6 @@ collect(DIR *d, struct mg_ledger_file **vp, size_t *np)
 		}
 		(*vp)[(*np)++] = f;
 	}
-	return MG_ERR_OK;
 }
 
 enum mg_err

@@ -578,6 +578,36 @@ WRAP(int, openat, int fd, const char *name, int flags, ...)
 	CALL(-1, openat, fd, name, flags, mode);
 }
 
+WRAP(ssize_t, pwrite, int fd, const void *p, size_t n, off_t off)
+{
+	CALL(-1, pwrite, fd, p, n, off);
+}
+
+WRAP(int, fsync, int fd)
+{
+	CALL(-1, fsync, fd);
+}
+
+WRAP(int, fdatasync, int fd)
+{
+	CALL(-1, fdatasync, fd);
+}
+
+WRAP(int, ftruncate, int fd, off_t n)
+{
+	CALL(-1, ftruncate, fd, n);
+}
+
+WRAP(int, renameat, int a, const char *from, int b, const char *to)
+{
+	CALL(-1, renameat, a, from, b, to);
+}
+
+WRAP(int, unlinkat, int fd, const char *name, int flags)
+{
+	CALL(-1, unlinkat, fd, name, flags);
+}
+
 WRAP(long, syscall, long n, ...)
 {
 	long a[6];
