@@ -158,7 +158,10 @@ pol_shared_get(struct pol_load *ld, char kind, const char *text)
 	uint32_t i;
 
 	i = pol_map_find(&ld->shared, key, shared_key(key, kind, text));
-	return i == POL_NONE ? NULL : ((const void **)ld->shared_at.v)[i];
+	/* Its place may be missing: memory was out. */
+	if (i == POL_NONE || i >= ld->shared_at.n)
+		return NULL;
+	return ((const void **)ld->shared_at.v)[i];
 }
 
 void

@@ -47,13 +47,14 @@ static int
 setup(void **state)
 {
 	(void)state;
-	st = mg_state_new();
+	if ((st = mg_state_new()) == NULL)
+		return 1;
 	bt = 1000000;
 	wall = 3600000 * 8;
 	assert_int_equal(
 	    apply("\"type\":\"start\",\"boot\":\"" BOOT_A "\""), MG_ERR_OK);
 	mg_state_commit(st);
-	return st == NULL;
+	return 0;
 }
 
 static int
