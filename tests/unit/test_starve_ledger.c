@@ -155,6 +155,52 @@ what_is_durable_stays_and_what_is_there_opens(void **state)
 	starve_every(STARVE_MEMORY | STARVE_CALLS, play, NULL);
 }
 
+/* ---- checkpoints ---- */
+
+static const uint8_t seed[MG_ED25519] = {7};
+static const char pub[] =
+    "\xa2\xfa\x2f\x4a\x35\x5b\xa2\xe9\x07\xa5\x30\x09\xe9\xe3\x7c\xad"
+    "\xdf\x7a\xc7\xe6\x6a\x08\xba\x07\x63\x1f\x55\x30\x72\xb3\xf2\x4c";
+
+static const char *
+play_note(const void *arg)
+{
+	static const uint8_t root[MG_MERKLE_HASH] = {1};
+	struct mg_note_key key = {.kind = MG_NOTE_WITNESS, .name = "hub"};
+	struct mg_note note, back;
+	const bool *forged = arg;
+	const char *why;
+	int64_t time_s;
+	enum mg_err r;
+
+	memcpy(key.pub, pub, sizeof(key.pub));
+	if ((r = mg_note_make(&note, "host/log", 5, root)) == MG_ERR_OK)
+		r = mg_note_sign(&note, &key, seed, 1000);
+	if (r == MG_ERR_OK && *forged)
+		note.text[10] ^= 1; /* the size that was signed: 5 */
+	if (r == MG_ERR_OK)
+		r = mg_note_parse(&back, note.text, note.len, &why);
+	if (r == MG_ERR_OK)
+		r = mg_note_verify(&back, &key, &time_s);
+	starve_rest();
+	if (*forged)
+		return r == MG_ERR_OK ? "a forged one verifies" : NULL;
+	if (r != MG_ERR_OK)
+		return starve_has_hit() ? NULL : "no without a reason";
+	return back.size == 5 && time_s == 1000 ? NULL : "another one";
+}
+
+static void
+a_checkpoint_that_nobody_signed_never_verifies(void **state)
+{
+	bool forged = false;
+
+	(void)state;
+	starve_every(STARVE_MEMORY | STARVE_CRYPTO, play_note, &forged);
+	forged = true;
+	starve_every(STARVE_MEMORY | STARVE_CRYPTO, play_note, &forged);
+}
+
 static int
 begin(void **state)
 {
@@ -175,6 +221,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_is_durable_stays_and_what_is_there_opens),
+	    cmocka_unit_test(a_checkpoint_that_nobody_signed_never_verifies),
 	};
 
 	starve_begin();
