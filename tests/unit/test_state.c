@@ -47,8 +47,8 @@ static int
 setup(void **state)
 {
 	(void)state;
-	if ((st = mg_state_new()) == NULL)
-		return 1;
+	st = mg_state_new();
+	assert_non_null(st);
 	bt = 1000000;
 	wall = 3600000 * 8;
 	assert_int_equal(
@@ -623,6 +623,7 @@ save_and_restore(struct mg_buf *b)
 	assert_int_equal(mg_state_save(st, b), MG_ERR_OK);
 	mg_state_free(st);
 	st = mg_state_new();
+	assert_non_null(st);
 	mg_rec_init(&rec);
 	p = (const char *)mg_buf_ptr(b);
 	for (end = p + mg_buf_len(b); p < end; p = nl + 1) {
