@@ -261,6 +261,25 @@ assert n > 1000'
 	[ "${#lines[@]}" -lt 100 ]
 }
 
+@test "report: the rules that nobody used, and none that was, nor one whose use is not on record" {
+	cd "$BATS_TEST_TMPDIR"
+	# One that allows log only: whether anybody read is not on record.
+	root modelgate report --json </dev/null >r
+	jq -r '.unused_rules[].name' r >unused
+	grep -qx retire unused
+	[ "$(jq -r '.unused_rules[] | select(.name == "retire").where' r)" = "$(root sh -c \
+	    "cd /etc/modelgate/policy.d && grep -n '^.rule retire.' *.ini" </dev/null | cut -d: -f1,2)" ]
+	run ! grep -x test-note unused
+	run ! grep -x read-all-records unused
+	# What is older does not count.
+	root modelgate report --json --since 2001-01-01 --until 2001-02-01 </dev/null >r
+	jq -r '.unused_rules[].name' r | grep -qx test-note
+	run root modelgate report </dev/null
+	has 'rules that nobody used'
+	root modelgate report --html </dev/null | tr -d '\n' |
+	    grep -q '<h2>Rules that nobody used</h2>.*<th scope=row>retire</th>'
+}
+
 @test "report --html: needs nothing from elsewhere and runs nothing" {
 	root modelgate report --html </dev/null >"$BATS_TEST_TMPDIR/r.html"
 	python3 - "$BATS_TEST_TMPDIR/r.html" <<'END'

@@ -2,6 +2,7 @@
 #ifndef LED_H
 #define LED_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -59,6 +60,9 @@ bool led_read(const struct led *led, const char *path, struct mg_buf *b);
 bool led_read_key(
     const char *path, struct mg_note_key *key, char *text, size_t text_size);
 bool led_parse_key(const char *text, struct mg_note_key *key);
+
+/* Whether that is the name of a file of the policy; for scandir(3). */
+int led_is_ini(const struct dirent *de);
 
 /*
  * Appends the policy that the record of a request names by its digest.

@@ -44,8 +44,8 @@ has_digest(const void *p, size_t n, const char *want)
 
 /* ---- putting it together ---- */
 
-static int
-is_ini(const struct dirent *de)
+int
+led_is_ini(const struct dirent *de)
 {
 	size_t n = strlen(de->d_name);
 
@@ -87,7 +87,7 @@ put_dir(struct mg_buf *b, const char *dir, const char *kind)
 	bool ok = true;
 	int n, i;
 
-	n = scandir(dir, &v, is_ini, by_name);
+	n = scandir(dir, &v, led_is_ini, by_name);
 	for (i = 0; i < n; i++) {
 		ok = ok && put_file(b, dir, kind, v[i]->d_name);
 		free(v[i]);

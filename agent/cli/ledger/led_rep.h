@@ -41,6 +41,12 @@ struct rep_day {
 	unsigned long n, bad;
 };
 
+/* A rule of the policy in force. */
+struct rep_rule {
+	char name[128], where[160];
+	bool used, left_out;
+};
+
 struct rep {
 	char host[256];
 	int64_t since_ms, until_ms;
@@ -50,11 +56,24 @@ struct rep {
 	struct rep_table users, what, models, why, approvers, unused;
 	struct rep_day *days; /* from the day of since_ms on */
 	size_t ndays;
+	struct rep_rule *rules; /* at the end: those that nothing names */
+	size_t nrules;
+	bool has_rules; /* the policy could be read */
 	unsigned long refused, denied, granted, runs, failed;
 	unsigned long nunused, wrong_codes, rejected;
 	int64_t *approve_ms, *revoke_us; /* sorted */
 	size_t napprove, nrevoke;
 };
+
+/* Room for one more behind the n things of v. */
+bool rep_grow(void **v, size_t n, size_t size);
+
+/* Reads the rules of the policy in force; false: it cannot be read. */
+bool rep_rules_read(struct rep *rp);
+/* Marks those that a record names. */
+void rep_rules_used(struct rep *rp, const struct mg_rec *rec);
+/* Leaves those that none did, in the order of the policy. */
+void rep_rules_end(struct rep *rp);
 
 /* What became of it: "refused", its state, or how far it is. */
 const char *rep_outcome(const struct rep_req *r);

@@ -62,9 +62,8 @@ place_of(struct rep *rp, const char *uuid)
 	return q;
 }
 
-/* Room for one more behind the n things of v. */
-static bool
-grow(void **v, size_t n, size_t size)
+bool
+rep_grow(void **v, size_t n, size_t size)
 {
 	void *w;
 
@@ -81,7 +80,7 @@ push(int64_t **v, size_t *n, int64_t x)
 {
 	void *w = *v;
 
-	if (!grow(&w, *n, sizeof(x)))
+	if (!rep_grow(&w, *n, sizeof(x)))
 		return;
 	*v = w;
 	(*v)[(*n)++] = x;
@@ -139,7 +138,7 @@ new_request(struct rep *rp, const struct mg_rec *rec, int64_t at, bool refused)
 	void *all = rp->all;
 	struct rep_day *day = day_of(rp, at);
 
-	if (*q != NULL || !grow(&all, rp->nall, sizeof(*rp->all)))
+	if (*q != NULL || !rep_grow(&all, rp->nall, sizeof(*rp->all)))
 		return;
 	rp->all = all;
 	if ((r = req_new(rec)) == NULL)
@@ -256,6 +255,7 @@ take(struct rep *rp, const struct mg_rec *rec)
 	else if (strcmp(type, "empty") == 0 && mg_rec_has(rec, "why"))
 		push(&rp->revoke_us, &rp->nrevoke,
 		    mg_rec_int(rec, "took_us", 0));
+	rep_rules_used(rp, rec);
 	if (r != NULL)
 		take_request(rp, r, type, rec, at);
 }
@@ -495,6 +495,23 @@ text_list(const struct rep *rp)
 }
 
 static void
+text_rules(const struct rep *rp)
+{
+	char name[512];
+	size_t i;
+
+	if (rp->nrules == 0)
+		return;
+	printf("\nrules that nobody used\n");
+	for (i = 0; i < rp->nrules && i < 10; i++) {
+		mg_esc_line(rp->rules[i].name, name, sizeof(name));
+		printf("  %-32s %s\n", name, rp->rules[i].where);
+	}
+	if (rp->nrules > i)
+		printf("  and %zu more\n", rp->nrules - i);
+}
+
+static void
 print_text(const struct rep *rp)
 {
 	char text[80];
@@ -517,6 +534,7 @@ print_text(const struct rep *rp)
 	text_table("models", &rp->models, "refused");
 	text_table("approvers", &rp->approvers, "no");
 	text_table("granted and never used", &rp->unused, NULL);
+	text_rules(rp);
 	text_table("why not", &rp->why, NULL);
 	text_list(rp);
 }
@@ -532,6 +550,24 @@ json_table(struct mg_json *j, const char *key, const struct rep_table *t)
 		mg_json_str(j, "name", t->v[i].name);
 		mg_json_int(j, "count", (int64_t)t->v[i].n);
 		mg_json_int(j, "refused", (int64_t)t->v[i].bad);
+		mg_json_obj_end(j);
+	}
+	mg_json_arr_end(j);
+}
+
+/* Not there when the policy cannot be read. */
+static void
+json_rules(struct mg_json *j, const struct rep *rp)
+{
+	size_t i;
+
+	if (!rp->has_rules)
+		return;
+	mg_json_arr(j, "unused_rules");
+	for (i = 0; i < rp->nrules; i++) {
+		mg_json_obj(j, NULL);
+		mg_json_str(j, "name", rp->rules[i].name);
+		mg_json_str(j, "where", rp->rules[i].where);
 		mg_json_obj_end(j);
 	}
 	mg_json_arr_end(j);
@@ -635,6 +671,7 @@ print_json(const struct led *led, const struct rep *rp)
 	json_table(&j, "models", &rp->models);
 	json_table(&j, "approvers", &rp->approvers);
 	json_table(&j, "never_used", &rp->unused);
+	json_rules(&j, rp);
 	json_table(&j, "why", &rp->why);
 	json_days(&j, rp);
 	json_list(&j, rp);
@@ -656,6 +693,7 @@ rep_free(struct rep *rp)
 		req_free(rp->all[i]);
 	free(rp->all);
 	free(rp->days);
+	free(rp->rules);
 	free(rp->approve_ms);
 	free(rp->revoke_us);
 	free(rp);
@@ -697,11 +735,13 @@ led_report(struct led *led, const char *what)
 		rp->ndays = (size_t)(rp->until_ms / REP_DAY_MS -
 				     rp->since_ms / REP_DAY_MS + 1);
 		rp->days = calloc(rp->ndays, sizeof(*rp->days));
+		rp->has_rules = rep_rules_read(rp);
 		status = rp->days == NULL ? led_fail(led, "out of memory")
 					  : ask_agent(led, rp);
 	}
 	if (status == 0) {
 		sort_all(rp);
+		rep_rules_end(rp);
 		if (led->json)
 			status = print_json(led, rp);
 		else if (led->html)

@@ -148,6 +148,32 @@ table(const char *title, const char *bad_word, const struct rep_table *t)
 	printf("</section>\n");
 }
 
+static void
+rules(const struct rep *rp)
+{
+	size_t i;
+
+	if (!rp->has_rules)
+		return;
+	printf("<section><h2>Rules that nobody used</h2>");
+	if (rp->nrules == 0)
+		printf("<p class=k>nothing</p>");
+	else
+		printf("<table class=t><tbody>");
+	for (i = 0; i < rp->nrules && i < ROWS_MAX; i++) {
+		printf("<tr><th scope=row>");
+		html(rp->rules[i].name);
+		printf("</th><td class=k>");
+		html(rp->rules[i].where);
+		printf("</td></tr>\n");
+	}
+	if (rp->nrules > 0)
+		printf("</tbody></table>");
+	if (rp->nrules > i)
+		printf("<p class=k>and %zu more</p>", rp->nrules - i);
+	printf("</section>\n");
+}
+
 /* Days from..to as one bar, what was refused at its foot. */
 static void
 bar(const struct rep *rp, size_t from, size_t to, double max, double x,
@@ -314,6 +340,7 @@ rep_html(const struct rep *rp)
 	table("Models", "refused", &rp->models);
 	table("Approvers", "no", &rp->approvers);
 	table("Granted and never used", NULL, &rp->unused);
+	rules(rp);
 	table("Why not", NULL, &rp->why);
 	printf("</div>\n");
 	list(rp);
