@@ -240,6 +240,8 @@ struct mon_question;
  */
 enum mg_err mon_people_fetch(struct mon *m, const char *const *names, size_t n,
     uint32_t uid, void (*fn)(void *arg), void *arg) MG_MUST_CHECK;
+/* Whether nobody answered of late: an unknown person may be known after all. */
+bool mon_people_are_lost(const struct mon *m);
 const struct mon_person *mon_person_by_name(struct mon *m, const char *name);
 const struct mon_person *mon_person_by_uid(struct mon *m, uint32_t uid);
 /* The view that policy functions take. */
@@ -738,6 +740,7 @@ struct mon {
 	struct mg_people people_view;
 	uint32_t ident_id;
 	struct mg_timer people_timer, groups_timer;
+	int64_t people_lost_bt; /* nobody answered; 0: never */
 
 	struct mon_proc front;
 	int spare_worker; /* channel of a worker that waits; -1: none */

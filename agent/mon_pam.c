@@ -770,10 +770,12 @@ person_known(void *arg)
 		enum mg_why why = strcmp(p->operation, "login") != 0 &&
 					  c->peer.loginuid == MG_PROC_UNSET
 				      ? MG_WHY_NO_LOGIN
+				  : mon_people_are_lost(p->m)
+				      ? MG_WHY_NAMES_FAILED
 				      : MG_WHY_UNKNOWN_USER;
 
 		p->uid = c->peer.loginuid;
-		if (p->op == MG_MSG_PAM_AUTH_REQ)
+		if (p->op == MG_MSG_PAM_AUTH_REQ && why != MG_WHY_NAMES_FAILED)
 			refuse_auth(p, MG_WHY_MFA_FAILED);
 		else
 			refuse(p, why, "", "", "");

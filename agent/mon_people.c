@@ -17,6 +17,7 @@
 #define GROUPS_MAX 512
 #define GROUPS_REFRESH_MS 60000
 #define FRESH_MS 50
+#define LOST_MS 3000
 #define TURNS 64 /* callbacks in a row */
 
 /* A question that mg-ident has not answered yet; several may wait for it. */
@@ -355,6 +356,13 @@ ident_frame(void *arg, struct mg_frame *f)
 		take_group(arg, f);
 }
 
+bool
+mon_people_are_lost(const struct mon *m)
+{
+	return m->people_lost_bt != 0 &&
+	       mg_time_boot_ms() - m->people_lost_bt < LOST_MS;
+}
+
 /* ---- questions ---- */
 
 static enum mg_err
@@ -373,6 +381,7 @@ give_up_all(struct mon *m)
 	struct mon_person *p;
 	struct mon_fetch *f;
 
+	m->people_lost_bt = mg_time_boot_ms();
 	for (p = m->people; p != NULL; p = p->next)
 		person_clear(p);
 	while (m->questions != NULL)

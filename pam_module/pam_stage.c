@@ -3,8 +3,8 @@
  * What happens in a stage.
  *
  * Rules
- * 1. rescue= helps when the agent is down, or cannot keep its records (a full
- *    disk), never when it refuses.
+ * 1. rescue= helps when the agent is down, cannot keep its records (a full
+ *    disk) or cannot find out who people are, never when it refuses.
  * 2. Who rescue= is about: at a login the account that logs in; everywhere
  *    else the login uid's, for PAM_USER is then the account that is wanted
  *    (su) or one that root chose, and a login uid is the person. No login

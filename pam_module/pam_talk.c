@@ -160,7 +160,8 @@ on_refused(struct talk *k, const struct mg_frame *f)
 	    m.code, m.rule[0] != '\0' ? " rule=" : "", m.rule);
 	if (!is_quiet(k))
 		explain(k, &m);
-	if ((m.why == MG_WHY_LEDGER_FAILED || m.why == MG_WHY_AUDIT_FAILED) &&
+	if ((m.why == MG_WHY_LEDGER_FAILED || m.why == MG_WHY_AUDIT_FAILED ||
+		m.why == MG_WHY_NAMES_FAILED) &&
 	    k->prompts == 0) /* Rule 1 */
 		return MG_SIT_NO_RECORD;
 	if (k->t->ask->is_stranger) /* Rule 4 */

@@ -29,6 +29,7 @@
 
 #define RELAY_BUFFER 65536
 #define DRAIN_MS 100
+#define GIVE_UP_MS 5000 /* and then without the agent's word */
 
 struct session {
 	struct mg_chan *ch;
@@ -46,6 +47,7 @@ struct session {
 	bool line_shown;
 	char phase[17]; /* of an artifact that is read */
 	int64_t phase_ms;
+	int64_t gave_up_ms; /* the agent was told so; 0: no */
 	/* running */
 	bool started;
 	uint8_t tty_mask;
@@ -561,11 +563,26 @@ on_exited(struct session *s, const struct mg_exited *e)
 
 /* ---- signals ---- */
 
+/* Whoever gives up is not held by an agent that hangs. */
+static void
+leave(struct session *s)
+{
+	clear_line(s);
+	s->over = true;
+	s->status = mg_cli_failed(s->json, "agent-down",
+	    "the agent does not answer; it cancels when it goes on");
+}
+
 static void
 give_up(struct session *s)
 {
 	struct mg_giveup_req msg = {0};
 
+	if (s->gave_up_ms != 0) {
+		leave(s);
+		return;
+	}
+	s->gave_up_ms = mg_time_boot_ms();
 	clear_line(s);
 	(void)!mg_chan_send(s->ch, 1, MG_MSG_GIVEUP_REQ, &msg);
 	if (!s->json)
@@ -725,6 +742,26 @@ read_agent(struct session *s)
 		lost(s, r);
 }
 
+/* In ms, for poll(2); -1: until something comes. */
+static int
+wait_ms(const struct session *s)
+{
+	int64_t left = s->gave_up_ms + GIVE_UP_MS - mg_time_boot_ms();
+
+	if (s->gave_up_ms != 0 && !s->started)
+		return left < 0 ? 0 : (int)left;
+	return s->pending && !s->quiet_wait ? 1000 : -1;
+}
+
+static void
+on_silence(struct session *s)
+{
+	if (s->gave_up_ms != 0 && !s->started)
+		leave(s);
+	else if (s->pending)
+		show_line(s);
+}
+
 static void
 loop(struct session *s)
 {
@@ -739,9 +776,8 @@ loop(struct session *s)
 		p[2] = (struct pollfd){.fd = s->master, .events = POLLIN};
 		p[3] = (struct pollfd){
 		    .fd = s->raw ? s->in : -1, .events = POLLIN};
-		if (poll(p, 4, s->pending && !s->quiet_wait ? 1000 : -1) == 0 &&
-		    s->pending)
-			show_line(s);
+		if (poll(p, 4, wait_ms(s)) == 0)
+			on_silence(s);
 		if (p[1].revents != 0)
 			on_signals(s);
 		if (p[2].revents != 0 && !copy_output(s)) {

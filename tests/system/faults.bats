@@ -4,7 +4,7 @@
 # What a host does when something under it fails: its disk, its clock, its
 # limits, its name service, the other end of a connection. Each row of the
 # table in PRIVSEP.md names its test.
-# shellcheck disable=SC2154,SC2016
+# shellcheck disable=SC2154,SC2016,SC2030,SC2031
 
 bats_require_minimum_version 1.5.0
 load lib
@@ -37,12 +37,24 @@ END
 		mount -t tmpfs -o size=8m,mode=700 none /var/lib/modelgate
 		cp -a /root/kept/. /var/lib/modelgate' </dev/null
 	sb service modelgated start
-	root sed -i 's/pam_modelgate.so/& rescue=bob/' /etc/pam.d/sshd </dev/null
+	declare_rescue
+	[ -e "$top/${B:-build/cc}/shim/nss_hang.so" ] || make -s -C "$top" B="${B:-build/cc}" shims
 }
 teardown_file() { host_down; }
+teardown()
+{
+	[ -z "${tracer-}" ] || kill "$tracer" 2>/dev/null || :
+	[ -n "${BATS_TEST_COMPLETED-}" ] || sb service modelgated restart
+}
 
 # A service on this host, that needs no login.
 hello() { root setpriv --reuid 7006 --regid 7101 --init-groups modelgate run hello </dev/null; }
+# hello_for SECONDS: it is given up after that.
+hello_for()
+{
+	timeout "$1" "$top/scripts/sandbox" root setpriv --reuid 7006 --regid 7101 --clear-groups \
+	    modelgate run hello </dev/null 3>&- 9>&-
+}
 alive() { root modelgate status --all </dev/null; }
 # The ledger's bytes, without those of the disk that is full.
 lines() { root sh -c 'cat /var/lib/modelgate/ledger/*.jsonl' </dev/null; }
@@ -55,12 +67,8 @@ refuses()
 	[ "$status" -eq 125 ] || fail "it was not refused"
 	hasnt hello$'\n'
 	has "$1"
-	run as alice 'echo in-$((40 + 2))' </dev/null
-	failed
-	hasnt in-42
-	run as bob 'echo in-$((40 + 2))' </dev/null
-	ok
-	has in-42
+	stranger_does_not
+	declared_get_in
 }
 
 # After it: what was there, no more and no less; it goes on; the chain holds.
@@ -153,14 +161,90 @@ traced() { ! grep -q '^TracerPid:	0$' "/proc/$(pid_of modelgated)/status"; }
 	n=$(find "/proc/$pid/fd" | wc -l)
 	was=$(prlimit --pid "$pid" --nofile --noheadings -o SOFT | tr -d ' ')
 	prlimit --pid "$pid" --nofile="$n:"
-	run hello
-	failed
-	run as bob 'echo in-$((40 + 2))' </dev/null
-	ok
-	has in-42
+	nobody_acts
 	[ "$(pid_of modelgated)" = "$pid" ] && kill -0 "$pid"
 	prlimit --pid "$pid" --nofile="$was:"
 	soon hello
+}
+
+nobody_acts()
+{
+	run hello_for 5
+	failed
+	hasnt hello$'\n'
+	stranger_does_not
+	declared_get_in
+}
+
+# lasting: the children of the agent that are there while a request waits.
+lasting='mg-front mg-ident mg-audit mg-link mg-run'
+# cpu_ms PID: what it used.
+cpu_ms() { awk '{ print ($14 + $15) * 10 }' "/proc/$1/stat"; }
+# starve NAME LIMIT: every process of that name has no more than it has now.
+# Whose user it is may set its limits.
+starve()
+{
+	local pid n uid gid
+	for pid in $(pgrep_in -x "$1"); do
+		case $2 in
+		nofile) n=$(find "/proc/$pid/fd" | wc -l) n=$((n - 1)) ;;
+		as) n=$(awk '/^VmSize/ { print $2 * 1024 }' "/proc/$pid/status") ;;
+		esac
+		uid=$(awk '/^Uid:/ { print $2 }' "/proc/$pid/status")
+		gid=$(awk '/^Gid:/ { print $2 }' "/proc/$pid/status")
+		setpriv --reuid "$uid" --regid "$gid" --clear-groups prlimit --pid "$pid" --"$2=$n:" ||
+		    [ ! -e "/proc/$pid" ] || fail "the limit of $1 cannot be set"
+	done
+}
+
+# starved NAME LIMIT: in that state nobody is let in wrongly, who is declared
+# gets in, the agent answers; and a new one of them mends it.
+starved()
+{
+	local t=$SECONDS pid
+	echo "# $1 without $2" >&2
+	starve "$1" "$2"
+	run hello_for 20
+	# 127: the command inherits what mg-run has.
+	case $status in 0) has hello ;; 125 | 127) hasnt hello$'\n' ;; *) fail "status $status" ;; esac
+	alive
+	declared_get_in
+	is_state "$id" pending
+	[ $((SECONDS - t)) -le 30 ] || fail "somebody had to wait"
+	for pid in $(pgrep_in -x "$1"); do
+		[ "$(cpu_ms "$pid")" -lt $((20000)) ] || fail "it spins"
+	done
+	pkill_in -KILL -x "$1" || :
+	[ "$1" != modelgate-hub ] || {
+		sb service modelgate-hub kill || :
+		sb service modelgate-hub start
+	}
+	soon hello
+}
+
+is_decided() { is_state "$id" granted || is_state "$id" used; }
+
+@test "promise7 no descriptors or memory left in another process: bounded, and a new one of it goes on" {
+	pipeline deploy receipt-ocr@2
+	id=$(wait_for_request)
+	for part in $lasting modelgate-hub; do
+		starved "$part" nofile
+		starved "$part" as
+	done
+	is_state "$id" pending
+	soon -t 30 approve bob "$id"
+	soon -t 30 approve carol "$id"
+	soon -t 30 is_decided
+	# Its client was cut off with the worker of mg-front; it asks again.
+	is_state "$id" used || {
+		soon -t 30 pipeline_ended
+		rm -f "$BATS_TEST_TMPDIR/status"
+		pipeline deploy receipt-ocr@2
+	}
+	soon -t 30 pipeline_ended
+	is_state "$id" used
+	run root modelgate verify </dev/null
+	ok
 }
 
 @test "promise7 no memory left: it ends rather than guess, people are refused, and a restart goes on" {
@@ -171,9 +255,7 @@ traced() { ! grep -q '^TracerPid:	0$' "/proc/$(pid_of modelgated)/status"; }
 	for _ in 1 2 3; do
 		run hello
 	done
-	run as bob 'echo in-$((40 + 2))' </dev/null
-	ok
-	has in-42
+	declared_get_in
 	if kill -0 "$pid" 2>/dev/null; then
 		prlimit --pid "$pid" --as=unlimited: 2>/dev/null || sb service modelgated restart
 	else
@@ -183,7 +265,6 @@ traced() { ! grep -q '^TracerPid:	0$' "/proc/$(pid_of modelgated)/status"; }
 }
 
 @test "promise8 a name service that hangs: unknown in bounded time, and the agent lives" {
-	root sh -ec 'cp /etc/nsswitch.conf /etc/nsswitch.kept' </dev/null
 	pids=$(pgrep -d ' ' -P "$(pid_of modelgated)" -x mg-ident)
 	# shellcheck disable=SC2086
 	kill -STOP $pids
@@ -197,13 +278,56 @@ traced() { ! grep -q '^TracerPid:	0$' "/proc/$(pid_of modelgated)/status"; }
 	kill -KILL $pids 2>/dev/null || :
 }
 
+# asks: as a service that has its groups from elsewhere; nobody here asks NSS.
+asks()
+{
+	timeout 20 "$top/scripts/sandbox" root python3 -c 'import os, sys
+os.setgroups([]); os.setgid(7101); os.setuid(int(sys.argv[1]))
+os.execvp("modelgate", ["modelgate", "run", "hello"])' "$1" </dev/null 3>&- 9>&-
+}
+
+@test "promise7 a directory that does not answer (a real NSS module): those it knows are refused in bounded time, rescue= and root get in, the agent works on" {
+	so=/usr/lib/$(gcc -print-multiarch)/libnss_hang.so.2
+	root sh -c "cat >$so; cp /etc/nsswitch.conf /etc/nsswitch.kept
+		sed -i -E '/^(passwd|group):/s/\$/ hang/' /etc/nsswitch.conf" <"$top/${B:-build/cc}/shim/nss_hang.so"
+	sb service modelgated restart
+	asks 7006
+	root touch /run/sandbox/nss-hangs </dev/null
+	# Six questions at once that hang, about people and about nobody.
+	for uid in 7001 7003 7004 7005 7006 4711; do
+		asks "$uid" >"$BATS_TEST_TMPDIR/asked-$uid" 2>&1 &
+	done
+	t=$SECONDS
+	alive
+	[ $((SECONDS - t)) -le 3 ] || fail "root waited $((SECONDS - t)) s"
+	declared_get_in
+	[ $((SECONDS - t)) -le 20 ] || fail "they waited $((SECONDS - t)) s"
+	wait
+	cat "$BATS_TEST_TMPDIR"/asked-* >&2
+	run ! grep -x hello "$BATS_TEST_TMPDIR"/asked-*
+	t=$SECONDS
+	run asks 7001
+	[ "$status" -eq 125 ] || fail "it was not refused"
+	[ $((SECONDS - t)) -le 8 ] || fail "it waited $((SECONDS - t)) s"
+	sb log modelgated | grep -q 'name service does not answer'
+	root rm /run/sandbox/nss-hangs </dev/null
+	soon asks 7006
+	root sh -c "mv /etc/nsswitch.kept /etc/nsswitch.conf; rm $so" </dev/null
+	sb service modelgated restart
+	goes_on_with_people
+}
+goes_on_with_people() { soon hello && as alice true </dev/null; }
+
 @test "promise1 a kernel that takes no audit records: refused in bounded time, and again as soon as it does" {
 	lines >"$BATS_TEST_TMPDIR/before"
 	hello # its writer is there
 	pkill_in -STOP -x mg-audit
 	start=$SECONDS
 	run hello
+	said=$status what=$output
+	declared_get_in
 	pkill_in -KILL -x mg-audit || :
+	status=$said output=$what
 	[ "$status" -eq 125 ] || fail "it was not refused"
 	hasnt hello$'\n'
 	has 'the kernel did not take the record'
@@ -222,6 +346,7 @@ no_outage() { ! outage; }
 	reload
 	soon -t 90 outage || { pkill_in -CONT '^(modelgate-hub|mg-hub-conn)'; fail "no outage was found"; }
 	is_state "$id" pending
+	declared_get_in
 	pkill_in -CONT '^(modelgate-hub|mg-hub-conn)'
 	soon -t 30 no_outage
 	soon -t 30 approve bob "$id"

@@ -3,7 +3,8 @@
  * A name service that does not answer: libnss_hang.so.2, for the line
  * "passwd: files hang" of a sandbox's nsswitch.conf. While HANGS is there it
  * blocks in every question about somebody whom it does not leave alone; like
- * SSSD it leaves alone root, the system's users, and bob. Else it knows nobody.
+ * SSSD it leaves alone root, the system's users, and bob; and what is no name
+ * (pam_unix asks for "pam_unix_non_existent:" before every password).
  */
 #include <errno.h>
 #include <grp.h>
@@ -42,15 +43,16 @@ is_left_alone(const char *user)
 {
 	return strcmp(user, "root") == 0 || strcmp(user, "bob") == 0 ||
 	       strcmp(user, "sshd") == 0 || strcmp(user, "mlserve") == 0 ||
-	       user[0] == '_';
+	       user[0] == '_' || strchr(user, ':') != NULL;
 }
 
 enum nss_status
 _nss_hang_getpwnam_r(
     const char *name, struct passwd *pw, char *text, size_t size, int *errnop)
 {
-	(void)name, (void)pw, (void)text, (void)size;
-	return answer(errnop);
+	(void)pw, (void)text, (void)size;
+	*errnop = ENOENT;
+	return is_left_alone(name) ? NSS_STATUS_NOTFOUND : answer(errnop);
 }
 
 enum nss_status
