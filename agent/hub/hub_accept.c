@@ -32,6 +32,7 @@
 #include "mg_time.h"
 
 #define ACCEPT_ROUND 64
+#define BACKLOG 4096
 #define DOOR_WAITING 8	   /* at a narrow door, */
 #define DOOR_LOGINS 2	   /* going through it, nobody we know, */
 #define DOOR_GRACE_MS 3000 /* for so long */
@@ -324,7 +325,7 @@ listen_at(struct hub *hub, const struct hub_addr *a, char *why, size_t size)
 		(void)setsockopt(
 		    fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
 	if (bind(fd, (const struct sockaddr *)&a->sa, a->len) != 0 ||
-	    listen(fd, 1024) != 0)
+	    listen(fd, BACKLOG) != 0)
 		goto fail;
 	hub->listen_fd[hub->nlisten] = fd;
 	if (mg_watch_add(hub->loop, fd, EPOLLIN, on_connection, hub,

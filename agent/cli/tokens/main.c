@@ -413,8 +413,9 @@ main(int argc, char **argv)
 	if (mg_file_sanitise_std() != MG_ERR_OK)
 		return EXIT_REFUSED;
 	protect_memory();
-	if (argc > 0)
-		argv[0] = name;
+	if (argc < 1 || argv[0][0] == '\0') /* what the kernel makes of 0 */
+		return usage(false);
+	argv[0] = name;
 	while ((c = getopt_long(argc, argv, "h", opts, NULL)) != -1) {
 		if (c == 'h')
 			return usage(true);
