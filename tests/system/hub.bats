@@ -130,7 +130,11 @@ teardown_file() { hub_down; }
 	run as_hub env CREDENTIALS_DIRECTORY=/etc/creds modelgate-hub -n
 	is 0
 	hub_start
+	# The host went when the hub did; later tests need one.
+	soon has_no_host host1
+	host host1 --signers /etc/modelgate/allowed_signers
 }
+has_no_host() { ! has_host "$1"; }
 
 # ---- who gets in -----------------------------------------------------------
 
