@@ -175,7 +175,7 @@ END
 	run as mallory "python3 $top/tests/system/agent_peer.py address"
 	ok
 	hasnt granted
-	[ "$(grep -c 'refused 8' <<<"$output")" -eq 4 ] || fail "$output"
+	[ "$(grep -c "refused $(why_number not-permitted)" <<<"$output")" -eq 4 ] || fail "$output"
 	[ "$(ran)" -eq "$n" ]
 }
 

@@ -97,20 +97,17 @@ in_time() { as "$1" 'timeout 2 modelgate status' </dev/null; }
 	[ "$(ran)" -eq "$n" ]
 }
 
-# why WORD: its number in messages.
-why() { grep -oP '^\tW\([A-Z_]+, "[^"]*"' "$top/agent/lib/mg_why.def" | grep -nF "\"$1\"" | cut -d: -f1 | awk '{ print $1 - 1 }'; }
-
 @test "frames: malformed, oversize, half, misdirected: refused with the field, and on record" {
 	n=$(ran)
 	before=$(refusals mallory | wc -l)
 	run peer mallory frames
 	ok
 	hasnt silent
-	has "slash refused $(why bad-request)"
+	has "slash refused $(why_number bad-request)"
 	has 'RUN_REQ: model is not what it may be'
 	# every one is answered, but for the one whose question was waiting
 	# and the two that were no violation
-	[ "$(grep -c " refused \($(why bad-request)\|$(why not-permitted)\) [0-9A-Z]\{10\} " <<<"$output")" -eq 36 ]
+	[ "$(grep -c " refused \($(why_number bad-request)\|$(why_number not-permitted)\) [0-9A-Z]\{10\} " <<<"$output")" -eq 36 ]
 	[ "$(grep -c ' closed$' <<<"$output")" -eq 3 ]
 	[ "$(refusals mallory | wc -l)" -eq $((before + 37)) ]
 	code=$(awk '$1 == "slash" { print $4 }' <<<"$output")
@@ -131,7 +128,7 @@ why() { grep -oP '^\tW\([A-Z_]+, "[^"]*"' "$top/agent/lib/mg_why.def" | grep -nF
 	ok
 	hasnt silent
 	for name in one-unasked many-unasked before-half four-for-three two-for-three ring; do
-		has "$name refused $(why bad-request)"
+		has "$name refused $(why_number bad-request)"
 	done
 	has bombs
 	in_time bob

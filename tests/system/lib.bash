@@ -222,3 +222,11 @@ pipeline()
 pipeline_ended() { [ -s "$BATS_TEST_TMPDIR/status" ]; }
 
 serving() { root readlink /srv/serve/receipt-ocr/current </dev/null; }
+
+# why_number WORD: its number in messages.
+why_number()
+{
+	grep -oP '^\tW\([A-Z_]+, "[^"]*"' "$top/agent/lib/mg_why.def" |
+	    grep -nF "\"$1\"" | cut -d: -f1 |
+	    awk '{ print $1 - 1 }'
+}
