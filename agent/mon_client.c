@@ -44,7 +44,7 @@
 
 #define ACCEPTS_PER_EVENT 32
 #define REFUSALS_PER_EVENT 256
-#define PACE 2 /* times clients-per-user, a second */
+#define PACE 4 /* times clients-per-user, a second */
 #define BACKLOG 1024
 #define DOORS 2
 #define WORKER_AFTER_MS 10

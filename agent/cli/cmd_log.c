@@ -390,6 +390,31 @@ take_name(const char *s, const char *what, const char **out)
 	return false;
 }
 
+/* modelgate-ledger(5), Types; sorted. */
+static const char *const types[] = {
+    "access", "access-end", "clock", "decision", "discard", "empty", "end",
+    "enroll", "exit", "grant", "mfa", "model", "outage", "policy",
+    "prune", "refused", "rejected", "request", "review", "run", "segment",
+    "session-close", "session-open", "start", "stop", "tick", "tokens",
+    "unenroll", "waiver", "witness"};
+
+static bool
+take_type(const char *s, const char **out)
+{
+	char known[512] = "";
+	size_t n = 0;
+
+	*out = s;
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		if (strcmp(s, types[i]) == 0)
+			return true;
+		n += (size_t)snprintf(known + n, sizeof(known) - n, "%s%s",
+		    n == 0 ? "" : ", ", types[i]);
+	}
+	mg_cli_say("no record is of the type '%.100s'; there are: %s", s, known);
+	return false;
+}
+
 static bool
 take_request(const char *s, char code[MG_CODE_STR], const char **out)
 {
@@ -441,7 +466,7 @@ mg_cmd_log(int argc, char **argv)
 			ok = take_name(optarg, "operation", &q.operation);
 			break;
 		case 't':
-			ok = take_name(optarg, "type", &q.type);
+			ok = take_type(optarg, &q.type);
 			break;
 		case 's':
 			ok = take_name(optarg, "state", &q.outcome);

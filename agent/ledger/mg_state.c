@@ -250,7 +250,6 @@ static const struct mg_state_handler handlers[] = {
     {"clock", apply_nothing},
     {"enroll", apply_nothing},
     {"unenroll", apply_nothing},
-    {"link", apply_nothing},
     {"tick", apply_nothing},
     {"stop", apply_nothing},
     {"segment", apply_nothing},

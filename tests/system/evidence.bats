@@ -102,6 +102,7 @@ says()
 	says 2 'is not before' modelgate log --since 2h --until 3h
 	says 2 'is not before' modelgate report --since 2026-01-02 --until 2026-01-02
 	says 2 'is not text' modelgate log --format xml
+	says 2 "no record is of the type 'runn'; there are: access," modelgate log --type runn
 }
 
 @test "filters add up, and times are half open" {
