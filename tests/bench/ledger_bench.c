@@ -11,6 +11,7 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,15 +86,17 @@ open_folder(const char *path, struct mg_ledger_report *rep)
 
 /* ---- append ---- */
 
+#define WRITERS_MAX 256
+
+/* Who waits; each is woken alone, as a client with a socket of its own is. */
 static struct {
 	pthread_mutex_t lock;
-	pthread_cond_t work, done;
-	unsigned long todo, issued, taken, durable;
+	pthread_cond_t work;
+	sem_t *asked[WRITERS_MAX];
+	unsigned nasked;
+	unsigned long todo, nlatency;
 	double *latency;
-	unsigned long nlatency;
-} g = {.lock = PTHREAD_MUTEX_INITIALIZER,
-    .work = PTHREAD_COND_INITIALIZER,
-    .done = PTHREAD_COND_INITIALIZER};
+} g = {.lock = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER};
 
 static void
 put(struct mg_ledger *l)
@@ -118,22 +121,26 @@ put(struct mg_ledger *l)
 static void *
 writer(void *arg)
 {
-	unsigned long ticket;
+	sem_t durable;
 	double t;
 
 	(void)arg;
+	(void)sem_init(&durable, 0, 0);
 	(void)pthread_mutex_lock(&g.lock);
 	while (g.todo > 0) {
 		g.todo--;
 		t = now();
-		ticket = ++g.issued;
-		if (g.issued == g.taken + 1)
+		if (g.nasked == 0)
 			(void)pthread_cond_signal(&g.work);
-		while (g.durable < ticket)
-			(void)pthread_cond_wait(&g.done, &g.lock);
-		g.latency[g.nlatency++] = now() - t;
+		g.asked[g.nasked++] = &durable;
+		(void)pthread_mutex_unlock(&g.lock);
+		(void)sem_wait(&durable);
+		t = now() - t;
+		(void)pthread_mutex_lock(&g.lock);
+		g.latency[g.nlatency++] = t;
 	}
 	(void)pthread_mutex_unlock(&g.lock);
+	(void)sem_destroy(&durable);
 	return NULL;
 }
 
@@ -150,24 +157,25 @@ by_value(const void *a, const void *b)
 static void
 commit_all(struct mg_ledger *l, unsigned long n)
 {
-	unsigned long k, i;
+	sem_t *asked[WRITERS_MAX];
+	unsigned k, i;
 
-	(void)pthread_mutex_lock(&g.lock);
-	while (g.durable < n) {
-		while (g.issued == g.taken)
+	while (n > 0) {
+		(void)pthread_mutex_lock(&g.lock);
+		while (g.nasked == 0)
 			(void)pthread_cond_wait(&g.work, &g.lock);
-		k = g.issued - g.taken;
-		g.taken = g.issued;
+		k = g.nasked;
+		memcpy(asked, g.asked, k * sizeof(asked[0]));
+		g.nasked = 0;
 		(void)pthread_mutex_unlock(&g.lock);
 		for (i = 0; i < k; i++)
 			put(l);
 		if (mg_ledger_sync(l) != MG_ERR_OK)
 			die("sync");
-		(void)pthread_mutex_lock(&g.lock);
-		g.durable += k;
-		(void)pthread_cond_broadcast(&g.done);
+		for (i = 0; i < k; i++)
+			(void)sem_post(asked[i]);
+		n -= k;
 	}
-	(void)pthread_mutex_unlock(&g.lock);
 }
 
 static void
@@ -175,10 +183,12 @@ append(const char *path, unsigned writers, unsigned long n)
 {
 	struct mg_ledger_report rep;
 	struct mg_ledger *l = open_folder(path, &rep);
-	pthread_t t[256];
+	pthread_t t[WRITERS_MAX];
 	double start;
 	unsigned i;
 
+	if (writers == 0 || writers > WRITERS_MAX)
+		die("WRITERS");
 	g.latency = calloc(n + 1, sizeof(double));
 	g.todo = n;
 	start = now();
