@@ -245,19 +245,6 @@ answer(struct mg_chan *ch, struct mg_frame *f, int source, const char *open_why)
 	return mg_chan_send(ch, f->id, MG_MSG_COPY_ANS, &ans);
 }
 
-/* Waits until the answer has left. */
-static enum mg_err
-finish(struct mg_chan *ch)
-{
-	struct mg_frame f;
-	enum mg_err r;
-
-	if ((r = mg_chan_flush(ch)) != MG_ERR_OK || !mg_chan_has_output(ch))
-		return r;
-	r = mg_chan_wait(ch, ANSWER_MS, &f);
-	return r == MG_ERR_CLOSED ? MG_ERR_OK : MG_ERR_TIMEOUT;
-}
-
 static void
 confine(int source)
 {
@@ -296,7 +283,7 @@ do_copy(const char *path)
 	if ((r = mg_chan_wait(ch, QUESTION_MS, &f)) == MG_ERR_OK)
 		r = answer(ch, &f, source, open_why);
 	if (r == MG_ERR_OK)
-		r = finish(ch);
+		r = mg_chan_finish(ch, ANSWER_MS);
 	mg_chan_free(ch);
 	if (r != MG_ERR_OK)
 		mg_fatal("%s", mg_err_str(r));

@@ -272,20 +272,6 @@ find_mode(int argc, char **argv)
 	return NULL;
 }
 
-/* Waits until the answer has left. */
-static enum mg_err
-finish(struct mg_chan *ch)
-{
-	struct mg_frame f;
-	enum mg_err r;
-
-	if ((r = mg_chan_flush(ch)) != MG_ERR_OK || !mg_chan_has_output(ch))
-		return r;
-	/* The monitor has nothing more to say, so this ends when it closes. */
-	r = mg_chan_wait(ch, ANSWER_MS, &f);
-	return r == MG_ERR_CLOSED ? MG_ERR_OK : MG_ERR_TIMEOUT;
-}
-
 static enum mg_err
 serve(const struct mode *mode, struct mg_chan *ch,
     const struct artifact *artifact, const char *open_why)
@@ -310,7 +296,7 @@ serve(const struct mode *mode, struct mg_chan *ch,
 	}
 	if (r != MG_ERR_OK)
 		return r;
-	return finish(ch); /* Rule 2 */
+	return mg_chan_finish(ch, ANSWER_MS); /* Rule 2 */
 }
 
 int

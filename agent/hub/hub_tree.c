@@ -112,25 +112,6 @@ hub_trees_free(struct hub_trees *all)
 /* ---- on disk ---- */
 
 static bool
-unhex(const char *s, uint8_t out[MG_MERKLE_HASH])
-{
-	static const char digits[] = "0123456789abcdef";
-	const char *hi, *lo;
-	size_t i;
-
-	if (strlen(s) != 2 * MG_MERKLE_HASH)
-		return false;
-	for (i = 0; i < MG_MERKLE_HASH; i++) {
-		hi = strchr(digits, s[2 * i]);
-		lo = strchr(digits, s[2 * i + 1]);
-		if (hi == NULL || lo == NULL)
-			return false;
-		out[i] = (uint8_t)((hi - digits) << 4 | (lo - digits));
-	}
-	return true;
-}
-
-static bool
 parse_tree(struct tree *t, const char *text, size_t n)
 {
 	const char *const *peaks;
@@ -147,7 +128,9 @@ parse_tree(struct tree *t, const char *text, size_t n)
 	peaks = mg_rec_strv(&rec, "peaks", &npeaks);
 	for (k = 0; ok && k < MG_MERKLE_DEPTH; k++)
 		if ((t->known.size >> k & 1) != 0)
-			ok = i < npeaks && unhex(peaks[i++], t->known.peak[k]);
+			ok =
+			    i < npeaks && mg_unhex(peaks[i++], t->known.peak[k],
+					      MG_MERKLE_HASH);
 	t->time_s = mg_rec_int(&rec, "time", 0);
 	snprintf(
 	    t->alarm, sizeof(t->alarm), "%s", mg_rec_str(&rec, "alarm", ""));

@@ -400,25 +400,6 @@ read_snapshot(
 	return r;
 }
 
-static bool
-unhex(const char *s, uint8_t out[MG_MERKLE_HASH])
-{
-	static const char digits[] = "0123456789abcdef";
-	const char *hi, *lo;
-	size_t i;
-
-	if (strlen(s) != 2 * MG_MERKLE_HASH)
-		return false;
-	for (i = 0; i < MG_MERKLE_HASH; i++) {
-		hi = strchr(digits, s[2 * i]);
-		lo = strchr(digits, s[2 * i + 1]);
-		if (hi == NULL || lo == NULL)
-			return false;
-		out[i] = (uint8_t)((hi - digits) << 4 | (lo - digits));
-	}
-	return true;
-}
-
 /* The snapshot's own first line: where the ledger is. */
 static bool
 take_head(struct reader *rd, uint64_t first)
@@ -439,7 +420,8 @@ take_head(struct reader *rd, uint64_t first)
 	t->size = first - 1;
 	for (k = 0; k < MG_MERKLE_DEPTH; k++)
 		if ((t->size >> k & 1) != 0 &&
-		    (i == n || !unhex(peaks[i++], t->peak[k])))
+		    (i == n ||
+			!mg_unhex(peaks[i++], t->peak[k], MG_MERKLE_HASH)))
 			return false;
 	rd->base = l->seq = first - 1;
 	l->discarded = (uint64_t)mg_rec_int(&rd->rec, "discarded", 0);

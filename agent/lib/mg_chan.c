@@ -433,3 +433,15 @@ mg_chan_wait(struct mg_chan *ch, int timeout_ms, struct mg_frame *f)
 			return MG_ERR_SYS;
 	}
 }
+
+enum mg_err
+mg_chan_finish(struct mg_chan *ch, int timeout_ms)
+{
+	struct mg_frame f;
+	enum mg_err r;
+
+	if ((r = mg_chan_flush(ch)) != MG_ERR_OK || !mg_chan_has_output(ch))
+		return r;
+	r = mg_chan_wait(ch, timeout_ms, &f);
+	return r == MG_ERR_CLOSED ? MG_ERR_OK : MG_ERR_TIMEOUT;
+}

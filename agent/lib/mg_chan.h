@@ -83,4 +83,10 @@ enum mg_err mg_frame_decode(
 enum mg_err mg_chan_wait(
     struct mg_chan *ch, int timeout_ms, struct mg_frame *f) MG_MUST_CHECK;
 
+/*
+ * Waits up to timeout_ms until the last answer has left and the peer, who
+ * has nothing more to say, closes. MG_ERR_TIMEOUT when it does not.
+ */
+enum mg_err mg_chan_finish(struct mg_chan *ch, int timeout_ms) MG_MUST_CHECK;
+
 #endif

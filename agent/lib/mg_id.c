@@ -65,6 +65,19 @@ hex_value(char c)
 	return -1;
 }
 
+bool
+mg_unhex(const char *s, uint8_t *out, size_t n)
+{
+	size_t i;
+
+	if (strlen(s) != 2 * n || strspn(s, hexdigits) != 2 * n)
+		return false;
+	for (i = 0; i < n; i++)
+		out[i] = (uint8_t)(hex_value(s[2 * i]) << 4 |
+				   hex_value(s[2 * i + 1]));
+	return true;
+}
+
 enum mg_err
 mg_uuid_parse(const char *s, struct mg_uuid *u)
 {

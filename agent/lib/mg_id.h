@@ -49,4 +49,7 @@ enum mg_err mg_random_hex(char *out, size_t n) MG_MUST_CHECK;
 /* n bytes as lower-case hex and a NUL into out (2*n + 1 bytes). */
 void mg_hex(const uint8_t *p, size_t n, char *out);
 
+/* The other way: false unless s is lower-case hex of exactly n bytes. */
+bool mg_unhex(const char *s, uint8_t *out, size_t n);
+
 #endif

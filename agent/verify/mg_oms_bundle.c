@@ -12,6 +12,7 @@
  */
 #include <string.h>
 
+#include "mg_id.h"
 #include "verify/mg_oms_int.h"
 
 #define SIG_MAX 1024
@@ -37,7 +38,7 @@ read_key(struct mg_oms_bundle *b, const json_t *key, struct mg_oms_fail *fail)
 			   : MG_ERR_OK; /* Rule 3 */
 	}
 	s = json_string_value(hint);
-	if (s == NULL || !mg_oms_unhex(s, raw, sizeof(raw)))
+	if (s == NULL || !mg_unhex(s, raw, sizeof(raw)))
 		return mg_oms_say(fail, MG_ERR_FORMAT, MG_OMS_FIELD,
 		    "'hint' is not 64 lower-case hex digits");
 	memcpy(b->hint, s, sizeof(b->hint));

@@ -49,9 +49,6 @@ bool mg_oms_path_is_valid(const char *s);
 enum mg_err mg_oms_put_pae(
     struct mg_buf *b, const void *payload, size_t len) MG_MUST_CHECK;
 
-/* Hex of exactly n bytes, lower case. */
-bool mg_oms_unhex(const char *s, uint8_t *out, size_t n);
-
 /* The digest that goes with a key of P-256, P-384 or P-521; else NULL. */
 const EVP_MD *mg_oms_key_md(const EVP_PKEY *key);
 

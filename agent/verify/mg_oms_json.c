@@ -274,29 +274,3 @@ mg_oms_put_pae(struct mg_buf *b, const void *payload, size_t len)
 	    OMS_PAYLOAD_TYPE, len);
 	return r == MG_ERR_OK ? mg_buf_put(b, payload, len) : r;
 }
-
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-bool
-mg_oms_unhex(const char *s, uint8_t *out, size_t n)
-{
-	int hi, lo;
-	size_t i;
-
-	if (strlen(s) != 2 * n)
-		return false;
-	for (i = 0; i < n; i++) {
-		hi = hex_value(s[2 * i]);
-		lo = hex_value(s[2 * i + 1]);
-		if (hi == -1 || lo == -1)
-			return false;
-		out[i] = (uint8_t)(hi << 4 | lo);
-	}
-	return true;
-}

@@ -18,6 +18,7 @@
 #include <openssl/evp.h>
 
 #include "mg_esc.h"
+#include "mg_id.h"
 #include "verify/mg_oms_int.h"
 
 #define SHARD_SIZE_MAX ((uint64_t)1 << 50)
@@ -239,7 +240,7 @@ read_resource(struct reader *rd, const json_t *j)
 	if ((r = read_name(rd, json_string_value(name), res)) != MG_ERR_OK)
 		return r;
 	if (!names_hash(rd->st, json_string_value(alg)) ||
-	    !mg_oms_unhex(json_string_value(digest), res->digest, bytes))
+	    !mg_unhex(json_string_value(digest), res->digest, bytes))
 		return no(rd, MG_OMS_HASH,
 		    "a resource's digest is not of the statement's hash");
 	if (EVP_DigestUpdate(rd->root, res->digest, bytes) != 1)
@@ -336,7 +337,7 @@ read_subject(struct reader *rd, const json_t *j)
 		return MG_ERR_FORMAT;
 	hex = json_string_value(json_object_get(digest, "sha256"));
 	if (json_object_size(digest) != 1 || hex == NULL ||
-	    !mg_oms_unhex(hex, rd->st->root, sizeof(rd->st->root)))
+	    !mg_unhex(hex, rd->st->root, sizeof(rd->st->root)))
 		return no(rd, MG_OMS_STATEMENT,
 		    "the subject's digest is not one of sha256");
 	rd->st->name =

@@ -153,7 +153,7 @@ parse_fp(const char *s, uint8_t out[SHA256_BYTES])
 		hex[n++] = (char)tolower((unsigned char)*s);
 	}
 	hex[n] = '\0';
-	return mg_oms_unhex(hex, out, SHA256_BYTES);
+	return mg_unhex(hex, out, SHA256_BYTES);
 }
 
 /* Adds what X509_STORE takes of a PEM text; how many, or -1. */

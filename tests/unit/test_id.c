@@ -189,6 +189,25 @@ random_hex_is_as_long_as_asked_and_bounded(void **state)
 	assert_string_equal(a, "");
 }
 
+static void
+hex_is_read_back_and_nothing_else_is_hex(void **state)
+{
+	static const char *const bad[] = {"", "0", "00ff1", "00ff1a2", "00FF1a",
+	    "00ff1g", "00ff 1a", "0x0ff1", "00ff1a00"};
+	const uint8_t want[3] = {0x00, 0xff, 0x1a};
+	uint8_t out[3];
+	char hex[7];
+	size_t i;
+
+	(void)state;
+	mg_hex(want, 3, hex);
+	assert_string_equal(hex, "00ff1a");
+	assert_true(mg_unhex(hex, out, 3));
+	assert_memory_equal(out, want, 3);
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(mg_unhex(bad[i], out, 3));
+}
+
 int
 main(void)
 {
@@ -202,6 +221,7 @@ main(void)
 	    T(a_code_is_read_as_people_type_it),
 	    T(anything_else_is_no_code_and_reads_empty),
 	    T(random_hex_is_as_long_as_asked_and_bounded),
+	    T(hex_is_read_back_and_nothing_else_is_hex),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
