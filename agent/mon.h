@@ -29,7 +29,9 @@
  *	mon_clock.c	a wall clock that is set
  *	mon_audit.c	what a record looks like in the audit log; its writers
  *	mon_people.c	who people are, through mg-ident
- *	mon_client.c	accepting clients, their limits, dispatch
+ *	mon_door.c	accepting clients, their limits, whose turn it is
+ *	mon_front.c	workers of mg-front
+ *	mon_client.c	what clients ask, and their answers
  *	mon_policy.c	what policy is in force, and why another is not
  *	mon_verify.c	asking two judges about one signature
  *	mon_ask.c	what the policy is told
@@ -135,6 +137,10 @@ struct mon_port {
 /* Takes fd in any case. */
 enum mg_err mon_port_init(struct mon_port *p, struct mon *m, int fd,
     unsigned self, unsigned peer) MG_MUST_CHECK;
+/* The channel of one port goes to another, whose callbacks are set; from is
+ * without one afterwards, in any case. */
+enum mg_err mon_port_take(
+    struct mon_port *to, struct mon_port *from) MG_MUST_CHECK;
 void mon_port_fini(struct mon_port *p);
 /* Sends; an error closes the port by way of on_close, later. */
 enum mg_err mon_port_send(
@@ -251,6 +257,37 @@ void mon_people_fini(struct mon *m);
 /* Learns the members of every group that the policy names. */
 void mon_people_refresh_groups(struct mon *m);
 
+/* ---- mon_door.c ---- */
+
+enum mg_err mon_doors_init(struct mon *m) MG_MUST_CHECK;
+/* Ends all clients. */
+void mon_doors_fini(struct mon *m);
+/* Takes no more clients; those who wait are not turned away yet. */
+void mon_doors_deaf(struct mon *m);
+/* The place of a client that is about to be freed is another's. */
+void mon_door_leave(struct mon_client *c);
+/* What the client did costs as much as many connections. */
+void mon_door_charge(struct mon_client *c);
+/* A worker waits for a client. */
+void mon_door_worker(struct mon *m);
+/* A worker that was asked for did not come about. */
+void mon_door_no_worker(struct mon *m);
+
+/* ---- mon_front.c ---- */
+
+/* Has n workers wait for clients, or come about; a few at most. */
+enum mg_err mon_front_prepare(struct mon *m, unsigned n) MG_MUST_CHECK;
+/* Whether one waits. */
+bool mon_front_is_ready(const struct mon *m);
+/*
+ * Gives the client at fd, which stays the caller's, to a worker that waits;
+ * what the worker says comes from p, whose callbacks are set. MG_ERR_AGAIN:
+ * none waits. MG_ERR_CLOSED: it had died, and is forgotten.
+ */
+enum mg_err mon_front_give(
+    struct mon *m, struct mon_port *p, int fd) MG_MUST_CHECK;
+void mon_front_fini(struct mon *m);
+
 /* ---- mon_client.c ---- */
 
 struct mon_client {
@@ -270,14 +307,21 @@ struct mon_client {
 	void (*on_more)(void *arg);
 	void *more_arg;
 	struct mon_user *user;
+	int sock;   /* while it waits for its turn; -1: it had it */
 	int fds[3]; /* that came with the question; -1: none */
 	struct mon_client *prev, *next;
+	struct mon_client *behind; /* of the same user, while it waits */
 };
 
-enum mg_err mon_clients_init(struct mon *m) MG_MUST_CHECK;
-void mon_clients_fini(struct mon *m);
-/* Takes no more clients; those who wait are not turned away yet. */
-void mon_clients_deaf(struct mon *m);
+/* Ends the connection and what hangs on it. */
+void mon_client_free(struct mon_client *c);
+/*
+ * Serves the client at c->sock, which stays the caller's: through the worker
+ * that waits, or root's directly. On error the client is as it was, but for
+ * its port, which may not be used.
+ */
+enum mg_err mon_client_through_front(struct mon_client *c) MG_MUST_CHECK;
+enum mg_err mon_client_directly(struct mon_client *c) MG_MUST_CHECK;
 /* Sends one answer. The client may be NULL (gone): nothing happens. */
 void mon_reply(struct mon_client *c, enum mg_msg_op op, const void *msg);
 void mon_reply_refused(struct mon_client *c, enum mg_why why, const char *code,
@@ -743,7 +787,8 @@ struct mon {
 	int64_t people_lost_bt; /* nobody answered; 0: never */
 
 	struct mon_proc front;
-	int spare_worker; /* channel of a worker that waits; -1: none */
+	struct mon_worker *workers; /* that have no client yet */
+	unsigned nworkers;
 	struct mg_timer worker_timer;
 	struct mon_door {
 		struct mon *m;
@@ -753,6 +798,8 @@ struct mon {
 	struct mon_client *clients;
 	unsigned nclients;
 	struct mon_user *users; /* who has connections */
+	struct mon_user *line;	/* who waits for a turn, in turn */
+	unsigned nwaiting;	/* clients of theirs */
 	struct mon_pace {
 		uint32_t uid;
 		int64_t second;

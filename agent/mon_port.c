@@ -109,6 +109,30 @@ mon_port_init(
 	return r;
 }
 
+enum mg_err
+mon_port_take(struct mon_port *to, struct mon_port *from)
+{
+	enum mg_err r;
+
+	to->m = from->m;
+	to->closed = from->closed;
+	to->gone = NULL;
+	to->watch = NULL;
+	to->ch = from->ch;
+	mg_watch_del(from->watch);
+	from->watch = NULL;
+	from->ch = NULL;
+	r = mg_watch_add(to->m->loop, mg_chan_fd(to->ch), EPOLLIN, port_ready,
+	    to, &to->watch);
+	if (r != MG_ERR_OK) {
+		mg_chan_free(to->ch);
+		to->ch = NULL;
+		return r;
+	}
+	want(to);
+	return MG_ERR_OK;
+}
+
 void
 mon_port_fini(struct mon_port *p)
 {

@@ -203,6 +203,7 @@ wait_for_client(struct mg_chan *monitor)
 static void
 work(int monitor_fd)
 {
+	struct mg_front_ready ready = {0};
 	struct mg_chan *client, *monitor;
 	const char *why = "";
 	bool open = true;
@@ -210,7 +211,8 @@ work(int monitor_fd)
 	close(life[1]);
 	monitor = mg_chan_new(monitor_fd, MG_ROLE_CLIENT | MG_ROLE_FRONT,
 	    MG_ROLE_AGENT | MG_ROLE_MONITOR, QUEUE_MAX);
-	if (monitor == NULL)
+	if (monitor == NULL ||
+	    mg_chan_send(monitor, 0, MG_MSG_FRONT_READY, &ready) != MG_ERR_OK)
 		_exit(1);
 	if ((client = wait_for_client(monitor)) == NULL)
 		_exit(0);

@@ -415,7 +415,7 @@ go(struct mon *m)
 	tick(m);
 	mon_models_init(m);
 	mon_keep_init(m);
-	if (mon_clients_init(m) != MG_ERR_OK)
+	if (mon_doors_init(m) != MG_ERR_OK)
 		mg_fatal("cannot listen on the socket: %s", strerror(errno));
 	mg_log(MG_EVT_READY, "host=%s policy=%s hub=%s", m->conf.host,
 	    mg_policy_digest(m->policy),
@@ -426,9 +426,9 @@ static void
 stop(struct mon *m)
 {
 	notify("STOPPING=1");
-	mon_clients_deaf(m);
+	mon_doors_deaf(m);
 	mon_run_stop_all(m);
-	mon_clients_fini(m);
+	mon_doors_fini(m);
 	mon_outage_fini(m);
 	mon_hub_fini(m);
 	record_stop(m);

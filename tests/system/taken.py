@@ -170,6 +170,7 @@ def worker(channel, say):
     """One client's, taken over by it: says the next message of the list in
     its name. mallory's clients do so at the beginning, and while a question
     of theirs is being answered; alice's when they are asked for a code."""
+    send(channel, say.make("FRONT_READY"))
     got = receive(channel)
     if got is None or got[0] != say.op["FRONT_CONN"]:
         return
