@@ -391,12 +391,11 @@ take_name(const char *s, const char *what, const char **out)
 }
 
 /* modelgate-ledger(5), Types; sorted. */
-static const char *const types[] = {
-    "access", "access-end", "clock", "decision", "discard", "empty", "end",
-    "enroll", "exit", "grant", "mfa", "model", "outage", "policy",
-    "prune", "refused", "rejected", "request", "review", "run", "segment",
-    "session-close", "session-open", "start", "stop", "tick", "tokens",
-    "unenroll", "waiver", "witness"};
+static const char *const types[] = {"access", "access-end", "clock", "decision",
+    "discard", "empty", "end", "enroll", "exit", "grant", "mfa", "model",
+    "outage", "policy", "prune", "refused", "rejected", "request", "review",
+    "run", "segment", "session-close", "session-open", "start", "stop", "tick",
+    "tokens", "unenroll", "waiver", "witness"};
 
 static bool
 take_type(const char *s, const char **out)
@@ -411,7 +410,8 @@ take_type(const char *s, const char **out)
 		n += (size_t)snprintf(known + n, sizeof(known) - n, "%s%s",
 		    n == 0 ? "" : ", ", types[i]);
 	}
-	mg_cli_say("no record is of the type '%.100s'; there are: %s", s, known);
+	mg_cli_say(
+	    "no record is of the type '%.100s'; there are: %s", s, known);
 	return false;
 }
 
