@@ -613,9 +613,12 @@ void mon_run_sweep(struct mon *m);
 /* Ends all runs and waits, shortly, until that is on record. */
 void mon_run_stop_all(struct mon *m);
 enum mg_err mon_cgroup_init(struct mon *m) MG_MUST_CHECK;
-/* A group for the processes of what a PAM session of a grant starts. */
-enum mg_err mon_run_adopt(
-    struct mon *m, struct mg_req *req, pid_t pid, uint32_t ses) MG_MUST_CHECK;
+/* A group for a process that PAM lets in under a grant, and what it starts. */
+enum mg_err mon_run_adopt(struct mon *m, struct mg_req *req,
+    const struct mg_peer *peer, uint32_t ses) MG_MUST_CHECK;
+/* The grant of uid that holds the process; NULL: none. */
+struct mg_req *mon_run_holder(
+    struct mon *m, uint32_t uid, const struct mg_peer *peer);
 
 /* ---- mon_hub.c ---- */
 

@@ -20,6 +20,10 @@
  * 5. Who has hung up gets nothing started, whatever it asked for.
  * 6. Root's own programs have a socket of their own: nobody else can fill the
  *    queue in front of it, and keep logins waiting.
+ * 7. A process that no login started, a daemon's, may give itself any login
+ *    uid once: the kernel asks for no right to that. So a login uid is
+ *    believed of who is that user, of a session that the PAM module has
+ *    opened for it, of its runs, and of root, who needs no pretence.
  */
 #include <errno.h>
 #include <limits.h>
@@ -60,21 +64,19 @@ struct mon_user {
 	struct mon_user *behind; /* in the line of those who wait */
 };
 
-/* The user of a peer, made if need be; NULL: no memory. */
+/* The user of that name, made if need be; NULL: no memory. */
 static struct mon_user *
-user_of(struct mon *m, const struct mg_peer *peer)
+user_of(struct mon *m, uint32_t uid, bool is_root)
 {
-	uint32_t uid =
-	    peer->loginuid != MG_PROC_UNSET ? peer->loginuid : peer->uid;
 	struct mon_user *u;
 
 	for (u = m->users; u != NULL; u = u->next)
-		if (u->uid == uid && u->is_root == (peer->uid == 0))
+		if (u->uid == uid && u->is_root == is_root)
 			return u;
 	if ((u = calloc(1, sizeof(*u))) == NULL)
 		return NULL;
 	u->uid = uid;
-	u->is_root = peer->uid == 0;
+	u->is_root = is_root;
 	u->next = m->users;
 	m->users = u;
 	return u;
@@ -443,9 +445,13 @@ is_hasty(struct mon *m, uint32_t uid)
 void
 mon_door_charge(struct mon_client *c)
 {
-	if (c->peer.uid != 0)
-		(void)pace(
-		    c->m, c->peer.uid, c->m->conf.clients_per_user / OFFENCE);
+	unsigned n = c->m->conf.clients_per_user / OFFENCE;
+
+	if (c->peer.uid == 0)
+		return;
+	(void)pace(c->m, c->peer.uid, n);
+	if (c->user->uid != c->peer.uid) /* who makes up uids is one */
+		(void)pace(c->m, c->user->uid, n);
 }
 
 static void
@@ -481,24 +487,64 @@ is_turned_away(struct mon *m, int fd)
 	return true;
 }
 
+/* Rule 7. Numbers of sessions are the kernel's, and nobody's choice. */
+static bool
+is_believed(const struct mon *m, const struct mg_peer *peer)
+{
+	const struct mg_session *s;
+	const struct mg_req *req;
+	size_t i;
+
+	if (peer->loginuid == MG_PROC_UNSET || peer->uid == 0 ||
+	    peer->uid == peer->loginuid)
+		return true;
+	for (s = mg_state_sessions(m->state); s != NULL; s = s->next)
+		if (s->ses == peer->session && s->uid == peer->loginuid)
+			return true;
+	for (req = mg_state_own_granted(m->state, peer->loginuid); req != NULL;
+	     req = req->own.next)
+		for (i = 0; i < MG_RUNS_MAX; i++)
+			if (req->live.runs[i].run != 0 &&
+			    req->live.runs[i].ses == peer->session)
+				return true;
+	return false;
+}
+
+/* Whose places the peer takes. Who is not believed has logged in as nobody,
+ * and shares the places of all such. */
+static uint32_t
+who_counts(const struct mon *m, struct mg_peer *peer)
+{
+	if (is_believed(m, peer))
+		return peer->loginuid != MG_PROC_UNSET ? peer->loginuid
+						       : peer->uid;
+	mg_log(MG_EVT_PROTO,
+	    "uid=%u pid=%d loginuid=%u ses=%u why='no login known here gave "
+	    "it that login uid'",
+	    peer->uid, (int)peer->pid, peer->loginuid, peer->session);
+	peer->loginuid = peer->session = MG_PROC_UNSET;
+	return MG_PROC_UNSET;
+}
+
 static void
 accept_one(struct mon *m, int fd)
 {
 	struct mon_user *u;
 	struct mg_peer peer;
+	uint32_t uid;
 	int pidfd;
 
 	if (mg_proc_peer(fd, &peer, &pidfd) != MG_ERR_OK) { /* Rule 1 */
 		close(fd);
 		return;
 	}
-	if (peer.uid != 0 && peer.loginuid != MG_PROC_UNSET &&
-	    peer.loginuid != peer.uid && is_hasty(m, peer.loginuid)) {
+	uid = who_counts(m, &peer);
+	if (peer.uid != 0 && uid != peer.uid && is_hasty(m, uid)) {
 		close(pidfd);
 		turn_away_hasty(m, fd);
 		return;
 	}
-	if ((u = user_of(m, &peer)) == NULL) {
+	if ((u = user_of(m, uid, peer.uid == 0)) == NULL) {
 		close(pidfd);
 		turn_away(fd, MG_WHY_INTERNAL, "", "");
 		return;

@@ -271,7 +271,7 @@ job_identified(void *arg)
 	struct mon_job *job = arg;
 	const struct mon_person *p;
 	struct mg_req *req;
-	char text[128];
+	char text[160];
 
 	if (job->client == NULL) {
 		mon_job_free(job);
@@ -281,7 +281,8 @@ job_identified(void *arg)
 	if (job->uid == MG_PROC_UNSET) {
 		job->uid = job->client->peer.uid;
 		snprintf(text, sizeof(text),
-		    "process %d of uid %u has no login uid",
+		    "process %d of uid %u has no login uid, or none that a "
+		    "login known here gave it",
 		    (int)job->client->peer.pid, job->client->peer.uid);
 		job_refuse(job, MG_WHY_NO_LOGIN, "", text,
 		    "log in through ssh or a console, or declare the "

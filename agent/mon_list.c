@@ -218,8 +218,20 @@ put_approvals(struct mon *m, struct mg_json *j, const struct mg_req *req)
 	free(s);
 }
 
+/* What of a row can be long. */
 static void
-put_row(struct ask *a, struct mg_json *j, const struct mg_req *req)
+put_long(struct ask *a, struct mg_json *j, const struct mg_req *req)
+{
+	mg_json_strv(j, "argv", req->argv, req->argc);
+	mg_json_str(j, "reason", req->reason);
+	mg_json_str(j, "text", req->text);
+	mg_json_str(j, "remedy", req->remedy);
+	put_approvals(a->m, j, req);
+}
+
+/* cut: without that, so that it can be listed at all. */
+static void
+put_row(struct ask *a, struct mg_json *j, const struct mg_req *req, bool cut)
 {
 	struct mon *m = a->m;
 	char number[3];
@@ -236,16 +248,12 @@ put_row(struct ask *a, struct mg_json *j, const struct mg_req *req)
 	mg_json_str(j, "operation", req->operation);
 	mg_json_str(j, "model", req->model);
 	mg_json_str(j, "version", req->version);
-	mg_json_strv(j, "argv", req->argv, req->argc);
 	mg_json_str(j, "run_as", req->run_as);
 	mg_json_str(j, "digest", req->digest);
-	mg_json_str(j, "reason", req->reason);
 	mg_json_str(j, "ticket", req->ticket);
 	mg_json_str(j, "origin", req->origin);
 	mg_json_str(j, "tty", req->tty);
 	mg_json_str(j, "rule", req->rule);
-	mg_json_str(j, "text", req->text);
-	mg_json_str(j, "remedy", req->remedy);
 	mg_json_bool(j, "mfa", req->mfa);
 	mg_json_bool(j, "mfa_done", req->live.mfa_done);
 	mon_req_number(m, req, number);
@@ -256,30 +264,47 @@ put_row(struct ask *a, struct mg_json *j, const struct mg_req *req)
 	mg_json_int(j, "used", req->live.used);
 	mg_json_int(j, "running", (int64_t)req->live.nruns);
 	mg_json_str(j, "by", mon_or_empty(req->live.ended_by));
-	put_approvals(m, j, req);
+	if (cut)
+		mg_json_bool(j, "cut", true);
+	else
+		put_long(a, j, req);
 	mg_json_obj_end(j);
 }
 
-static void
+/* False: it is too long, and was not sent. */
+static bool
 send_item(struct ask *a, struct mg_buf *b, struct mg_json *j)
 {
 	struct mg_item item = {0};
 
-	if (mg_json_end(j) == MG_ERR_OK && (item.json = mg_buf_cstr(b)) != NULL)
-		mon_reply(client_of(a), MG_MSG_ITEM, &item);
+	if (mg_json_end(j) != MG_ERR_OK || (item.json = mg_buf_cstr(b)) == NULL)
+		return false;
+	mon_reply(client_of(a), MG_MSG_ITEM, &item);
+	return true;
 }
 
-static void
-send_row(struct ask *a, const struct mg_req *req)
+static bool
+try_row(struct ask *a, const struct mg_req *req, bool cut)
 {
 	struct mg_buf b;
 	struct mg_json j;
+	bool sent;
 
 	mg_buf_init(&b, 16384);
 	mg_json_begin(&j, &b);
-	put_row(a, &j, req);
-	send_item(a, &b, &j);
+	put_row(a, &j, req, cut);
+	sent = send_item(a, &b, &j);
 	mg_buf_fini(&b);
+	return sent;
+}
+
+/* Nobody is left out of a list for being long. */
+static void
+send_row(struct ask *a, const struct mg_req *req)
+{
+	if (!try_row(a, req, false) && !try_row(a, req, true))
+		mg_log(
+		    MG_EVT_ERROR, "req=%s err='cannot be listed'", req->code);
 }
 
 /* ---- list ---- */
@@ -411,7 +436,9 @@ send_model(struct ask *a, const struct mg_model *p, bool all)
 	mg_buf_init(&b, 16384);
 	mg_json_begin(&j, &b);
 	mon_model_put(a->m, &j, p, all);
-	send_item(a, &b, &j);
+	if (!send_item(a, &b, &j))
+		mg_log(
+		    MG_EVT_ERROR, "model=%s err='cannot be listed'", p->name);
 	mg_buf_fini(&b);
 }
 
@@ -497,7 +524,7 @@ list_tokens(struct ask *a)
 		mg_buf_init(&b, 16384);
 		mg_json_begin(&j, &b);
 		mon_tokens_put(a->m, &s[i], &j);
-		send_item(a, &b, &j);
+		(void)send_item(a, &b, &j); /* short */
 		mg_buf_fini(&b);
 	}
 	finish(a, "");
@@ -939,7 +966,7 @@ info(struct ask *a)
 	mg_json_int(&j, "up_ms", mg_time_boot_ms() - m->started_ms);
 	mg_json_str(&j, "you", a->person);
 	mg_json_obj_end(&j);
-	send_item(a, &b, &j);
+	(void)send_item(a, &b, &j);
 	mg_buf_fini(&b);
 	finish(a, "");
 }
@@ -972,7 +999,7 @@ checkpoint(struct ask *a)
 	mg_json_int(&j, "records", (int64_t)mg_ledger_size(a->m->ledger));
 	mg_json_str(&j, "note", mon_tree_note(a->m));
 	mg_json_obj_end(&j);
-	send_item(a, &b, &j);
+	(void)send_item(a, &b, &j);
 	mg_buf_fini(&b);
 	finish(a, "");
 }

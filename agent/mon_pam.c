@@ -10,8 +10,13 @@
  *    somebody who has proven nothing yet.
  * 3. A second factor given in the auth stage counts for the account stage
  *    of the same process and for nothing else.
- * 4. What a grant let in is held by its grant: a session that cannot be
- *    put where it can be ended is refused.
+ * 4. What a grant let in is held by its grant from the account stage on: not
+ *    every program opens a session after it (sudo -e), and who asks may
+ *    wait in between until the grant has ended. What cannot be put where it
+ *    can be ended is refused. A login, whose account stage may be that of
+ *    another process, is held when its session is opened.
+ * 5. A session is opened for who may be in at that moment, whatever was said
+ *    at the account stage.
  */
 #include <openssl/sha.h>
 #include <stdio.h>
@@ -59,6 +64,12 @@ static struct mon_client *
 client_of(struct pam *p)
 {
 	return p->job->client;
+}
+
+static bool
+is_login(const struct pam *p)
+{
+	return strcmp(p->operation, "login") == 0;
 }
 
 static void
@@ -196,7 +207,7 @@ decide(struct pam *p, struct mg_verdict *v)
 	ask.operation = p->operation;
 	ask.model = ask.version = "";
 	mon_how(p->m, p->person, client_of(p)->peer.session, &how);
-	if (strcmp(p->operation, "login") == 0)
+	if (is_login(p))
 		how.is_local = p->rhost[0] == '\0';
 	if (p->rhost[0] != '\0')
 		how.is_local = false;
@@ -237,6 +248,51 @@ left_text(const struct mg_req *req, char *out, size_t size)
 	    req->operation, req->code, left);
 }
 
+/* The grant that holds who asks already. */
+static struct mg_req *
+holder(struct pam *p)
+{
+	struct mg_req *req;
+
+	req = mon_run_holder(p->m, p->uid, &client_of(p)->peer);
+	return req != NULL && strcmp(req->operation, p->operation) == 0 ? req
+									: NULL;
+}
+
+/* The grant that who asks may use now. */
+static struct mg_req *
+usable_grant(struct pam *p)
+{
+	struct mg_req *req = holder(p);
+
+	if (req == NULL)
+		req = find_grant(p);
+	return req != NULL && mon_req_recheck(p->m, req) == MG_WHY_NONE ? req
+									: NULL;
+}
+
+/* Whether the rules let in without a grant. */
+static bool
+is_free(const struct mg_verdict *v)
+{
+	return v->kind != MG_VERDICT_DENY && v->nslots == 0;
+}
+
+/* Rule 4. Refuses what cannot be held. */
+static bool
+hold(struct pam *p, struct mg_req *req)
+{
+	const struct mg_peer *peer = &client_of(p)->peer;
+
+	if (holder(p) == req ||
+	    mon_run_adopt(p->m, req, peer,
+		is_login(p) ? peer->session : MG_PROC_UNSET) == MG_ERR_OK)
+		return true;
+	refuse(p, MG_WHY_INTERNAL, "",
+	    "what is let in cannot be put under its grant", "");
+	return false;
+}
+
 /* ---- account ---- */
 
 static void watch_access(struct mon *m, const struct mg_access *a);
@@ -274,8 +330,8 @@ record_access(struct pam *p, const char *rule)
 {
 	/* Without a grant it is in as long as that process is; a login is as
 	 * long as its session. */
-	bool counts = mg_state_find(p->m->state, p->uuid) == NULL &&
-		      strcmp(p->operation, "login") != 0;
+	bool counts =
+	    mg_state_find(p->m->state, p->uuid) == NULL && !is_login(p);
 	struct mon_txn *t;
 	struct mg_json *j;
 
@@ -358,20 +414,30 @@ refuse_account(struct pam *p, const struct mg_verdict *v)
 }
 
 static void
+account_granted(struct pam *p, struct mg_req *req)
+{
+	struct mg_verdict v;
+
+	memcpy(p->uuid, req->uuid, sizeof(p->uuid));
+	left_text(req, p->text, sizeof(p->text));
+	decide(p, &v);
+	if (is_login(p) || is_free(&v) || hold(p, req))
+		record_access(p, req->rule);
+}
+
+static void
 account(struct pam *p)
 {
-	struct mg_req *req = find_grant(p);
+	struct mg_req *req = usable_grant(p);
 	struct mg_verdict v;
 	char rule[512] = "";
 
-	if (req != NULL && mon_req_recheck(p->m, req) == MG_WHY_NONE) {
-		memcpy(p->uuid, req->uuid, sizeof(p->uuid));
-		left_text(req, p->text, sizeof(p->text));
-		record_access(p, req->rule);
+	if (req != NULL) {
+		account_granted(p, req);
 		return;
 	}
 	decide(p, &v);
-	if (v.kind == MG_VERDICT_DENY || v.nslots > 0) {
+	if (!is_free(&v)) {
 		refuse_account(p, &v);
 		return;
 	}
@@ -470,33 +536,13 @@ session_recorded(void *arg, enum mg_why why)
 static void watch_login(struct mon *m, struct mon_client *c);
 
 static void
-open_session(struct pam *p)
+open_login(struct pam *p)
 {
-	bool login = strcmp(p->operation, "login") == 0;
 	const struct mg_peer *peer = &client_of(p)->peer;
-	struct mg_req *req = find_grant(p);
 	const struct mon_mark *mark;
-	struct mg_verdict v;
 	struct mon_txn *t;
 	struct mg_json *j;
 
-	decide(p, &v);
-	/* A rule of its own allows it: no grant holds it. */
-	if (v.kind != MG_VERDICT_DENY && v.nslots == 0)
-		req = NULL;
-	if (req != NULL) {
-		if (mon_run_adopt(p->m, req, peer->pid,
-			login ? peer->session : MG_PROC_UNSET) != MG_ERR_OK) {
-			refuse(p, MG_WHY_INTERNAL, "",
-			    "the session cannot be put under its grant", "");
-			return; /* Rule 4 */
-		}
-		left_text(req, p->text, sizeof(p->text));
-	}
-	if (!login) {
-		session_recorded(p, MG_WHY_NONE);
-		return;
-	}
 	mg_log(MG_EVT_SESSION, "user=%s service=%s ses=%u from=%s", p->person,
 	    p->service, peer->session, p->rhost);
 	t = mon_txn_begin(p->m);
@@ -515,6 +561,30 @@ open_session(struct pam *p)
 	mon_rec_end(t);
 	watch_login(p->m, client_of(p));
 	mon_txn_commit(t, session_recorded, p);
+}
+
+static void
+open_session(struct pam *p)
+{
+	struct mg_req *req = usable_grant(p);
+	struct mg_verdict v;
+
+	decide(p, &v);
+	if (is_free(&v)) {
+		req = NULL; /* a rule of its own allows it: no grant holds it */
+	} else if (req == NULL) {
+		refuse_account(p, &v); /* Rule 5 */
+		return;
+	}
+	if (req != NULL) {
+		if (!hold(p, req))
+			return;
+		left_text(req, p->text, sizeof(p->text));
+	}
+	if (is_login(p))
+		open_login(p);
+	else
+		session_recorded(p, MG_WHY_NONE);
 }
 
 /*
@@ -721,7 +791,7 @@ close_session(struct pam *p)
 	uint32_t ses = client_of(p)->peer.session;
 
 	p->text[0] = '\0';
-	if (strcmp(p->operation, "login") != 0 || ses == MG_PROC_UNSET ||
+	if (!is_login(p) || ses == MG_PROC_UNSET ||
 	    mg_state_session(p->m->state, ses) == NULL) {
 		allow(p, "");
 		return;
@@ -760,19 +830,18 @@ person_known(void *arg)
 		pam_free(p);
 		return;
 	}
-	if (strcmp(p->operation, "login") == 0) /* Rule 1 */
+	if (is_login(p)) /* Rule 1 */
 		who = mon_person_by_name(p->m, p->user);
 	else
 		who = c->peer.loginuid == MG_PROC_UNSET
 			  ? NULL
 			  : mon_person_by_uid(p->m, c->peer.loginuid);
 	if (who == NULL) {
-		enum mg_why why = strcmp(p->operation, "login") != 0 &&
-					  c->peer.loginuid == MG_PROC_UNSET
-				      ? MG_WHY_NO_LOGIN
-				  : mon_people_are_lost(p->m)
-				      ? MG_WHY_NAMES_FAILED
-				      : MG_WHY_UNKNOWN_USER;
+		enum mg_why why =
+		    !is_login(p) && c->peer.loginuid == MG_PROC_UNSET
+			? MG_WHY_NO_LOGIN
+		    : mon_people_are_lost(p->m) ? MG_WHY_NAMES_FAILED
+						: MG_WHY_UNKNOWN_USER;
 
 		p->uid = c->peer.loginuid;
 		if (p->op == MG_MSG_PAM_AUTH_REQ && why != MG_WHY_NAMES_FAILED)

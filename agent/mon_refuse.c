@@ -157,7 +157,9 @@ mon_job_refuse(struct mon *m, struct mon_client *c, struct mon_job *job,
 	snprintf(rf->text, sizeof(rf->text), "%s",
 	    ref->text[0] != '\0' ? ref->text : mg_why_sentence(ref->why));
 	snprintf(rf->remedy, sizeof(rf->remedy), "%s", ref->remedy);
-	if (!mon_may_record(m, ref->uid)) {
+	/* Uids that are nobody's here are made up in any number. */
+	if (!mon_may_record(
+		m, ref->user[0] == '\0' ? MG_PROC_UNSET : ref->uid)) {
 		refusal_recorded(rf, MG_WHY_LIMIT);
 		return;
 	}

@@ -55,9 +55,11 @@ struct mon_run {
 	unsigned busy; /* callbacks to come that hold this run */
 	bool going;    /* mg-run was told to start the command */
 	bool exited;   /* "exit" is written */
-	bool adopted;  /* a PAM session's processes: there is no mg-run */
-	bool emptied;  /* "empty" is written */
-	bool doomed;   /* free it when nothing holds it any more */
+	bool adopted;  /* what PAM let in: there is no mg-run */
+	pid_t pid;     /* of it, which PAM asked for */
+	uint64_t start;
+	bool emptied;	      /* "empty" is written */
+	bool doomed;	      /* free it when nothing holds it any more */
 	enum mg_why kill_why; /* NONE: not killed */
 	int64_t killed_us;
 	struct mg_timer timer;
@@ -1121,7 +1123,7 @@ mon_run_req_gone(struct mon_req_rt *rt)
 	}
 }
 
-/* ---- PAM sessions of a grant ---- */
+/* ---- what PAM let in under a grant ---- */
 
 static void
 adopted_event(void *arg, uint32_t events)
@@ -1163,7 +1165,8 @@ adopt_recorded(void *arg, enum mg_why why)
 }
 
 enum mg_err
-mon_run_adopt(struct mon *m, struct mg_req *req, pid_t pid, uint32_t ses)
+mon_run_adopt(
+    struct mon *m, struct mg_req *req, const struct mg_peer *peer, uint32_t ses)
 {
 	struct mon_run *run;
 	struct mon_txn *t;
@@ -1172,9 +1175,11 @@ mon_run_adopt(struct mon *m, struct mg_req *req, pid_t pid, uint32_t ses)
 
 	run = run_new(m, req);
 	run->adopted = true;
+	run->pid = peer->pid;
+	run->start = peer->start;
 	run->ses = ses;
 	make_group(run);
-	snprintf(text, sizeof(text), "%d", (int)pid);
+	snprintf(text, sizeof(text), "%d", (int)peer->pid);
 	if (run->group[0] == '\0' ||
 	    !group_write(m, run->group, "cgroup.procs", text) ||
 	    (run->group_events = group_open(
@@ -1194,6 +1199,21 @@ mon_run_adopt(struct mon *m, struct mg_req *req, pid_t pid, uint32_t ses)
 	run->busy++;
 	mon_txn_commit(t, adopt_recorded, run);
 	return MG_ERR_OK;
+}
+
+struct mg_req *
+mon_run_holder(struct mon *m, uint32_t uid, const struct mg_peer *peer)
+{
+	const struct mon_run *run;
+	struct mg_req *req;
+
+	for (req = mg_state_own_granted(m->state, uid); req != NULL;
+	     req = req->own.next)
+		for (run = mon_req_rt(req)->runs; run != NULL; run = run->next)
+			if (run->adopted && run->kill_why == MG_WHY_NONE &&
+			    run->pid == peer->pid && run->start == peer->start)
+				return req;
+	return NULL;
 }
 
 /* ---- stopping, and what an earlier agent left behind ---- */

@@ -10,6 +10,8 @@
  *    one of them succeeds, an error reported so lets people in.
  * 3. Never PAM_NEW_AUTHTOK_REQD or PAM_INCOMPLETE: "required" takes the
  *    first for success, the second suspends the stack.
+ * 4. Never PAM_SESSION_ERR for a session that is to be opened: sudo takes
+ *    that for no error, and goes on without the session.
  */
 #include <security/pam_modules.h>
 #include <stddef.h>
@@ -21,21 +23,21 @@ static const int refusals[MG_SIT_COUNT][MG_STAGE_COUNT] = {
 	/*			auth			account
 	 *			open			close */
 	[MG_SIT_DENIED] = {	PAM_AUTH_ERR,		PAM_PERM_DENIED,
-				PAM_SESSION_ERR,	PAM_SESSION_ERR},
+				PAM_PERM_DENIED,	PAM_SESSION_ERR},
 	[MG_SIT_AGENT_DOWN] = {	PAM_AUTHINFO_UNAVAIL,	PAM_AUTHINFO_UNAVAIL,
-				PAM_SESSION_ERR,	PAM_SESSION_ERR},
+				PAM_PERM_DENIED,	PAM_SESSION_ERR},
 	[MG_SIT_NO_RECORD] = {	PAM_AUTHINFO_UNAVAIL,	PAM_AUTHINFO_UNAVAIL,
-				PAM_SESSION_ERR,	PAM_SESSION_ERR},
+				PAM_PERM_DENIED,	PAM_SESSION_ERR},
 	[MG_SIT_BROKE_OFF] = {	PAM_AUTHINFO_UNAVAIL,	PAM_AUTHINFO_UNAVAIL,
-				PAM_SESSION_ERR,	PAM_SESSION_ERR},
+				PAM_PERM_DENIED,	PAM_SESSION_ERR},
 	[MG_SIT_LOCKED] = {	PAM_MAXTRIES,		PAM_PERM_DENIED,
-				PAM_SESSION_ERR,	PAM_SESSION_ERR},
+				PAM_PERM_DENIED,	PAM_SESSION_ERR},
 	/* Not PAM_USER_UNKNOWN to whoever is not in yet: it would tell
 	 * which names exist. */
 	[MG_SIT_NO_USER] = {	PAM_AUTH_ERR,		PAM_USER_UNKNOWN,
-				PAM_SESSION_ERR,	PAM_SESSION_ERR},
+				PAM_PERM_DENIED,	PAM_SESSION_ERR},
 	[MG_SIT_CONV] = {	PAM_CONV_ERR,		PAM_CONV_ERR,
-				PAM_SESSION_ERR,	PAM_SESSION_ERR},
+				PAM_PERM_DENIED,	PAM_SESSION_ERR},
 	[MG_SIT_NO_MEMORY] = {	PAM_BUF_ERR,		PAM_BUF_ERR,
 				PAM_BUF_ERR,		PAM_BUF_ERR},
 	[MG_SIT_BAD_ARGS] = {	PAM_SERVICE_ERR,	PAM_SERVICE_ERR,

@@ -143,6 +143,8 @@ print_detail(const struct mg_rec *rec)
 		line("runs", uses);
 	}
 	line("uuid", mg_rec_str(rec, "uuid", ""));
+	if (mg_rec_bool(rec, "cut"))
+		line("the rest", "is too long: modelgate log --request ID");
 }
 
 static void

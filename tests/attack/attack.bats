@@ -161,6 +161,51 @@ END
 	[ "$(root stat -c '%Y %Z %U %a' /etc/shadow </dev/null)" = "$before" ]
 }
 
+@test "a login uid that no login gave makes nobody of a daemon" {
+	[ "$(root cat /proc/self/loginuid </dev/null)" = 4294967295 ] ||
+	    skip "this shell has a login uid, so it cannot play a daemon"
+	n=$(ran)
+	uid=$(root id -u ci-deploy </dev/null)
+	# pretends COMMAND: as a daemon's process, in her name
+	pretends()
+	{
+		root sh -c 'echo "$1" >/proc/self/loginuid && shift && exec setpriv --reuid mallory --regid 65534 --clear-groups "$@"' \
+		    sh "$uid" "$@" </dev/null
+	}
+	run pretends sh -c 'cat /proc/self/loginuid; echo; id -un'
+	[ "$output" = "$uid"$'\n'mallory ] || fail "the kernel does not let it pretend"
+	run pretends modelgate run show -- x
+	[ "$status" -eq 125 ]
+	has 'has no login uid, or none that a login known here gave it'
+	run pretends modelgate enroll
+	[ "$status" -eq 125 ]
+	run pretends modelgate log
+	[ "$status" -eq 125 ]
+	[ "$(ran)" -eq "$n" ]
+	sb log modelgated | grep -q "loginuid=$uid.*no login known here gave it"
+	# Who logged in stays who it is under another uid, and in a run.
+	root sh -c 'install -o mlserve -m 4755 /usr/bin/modelgate /tmp/mg-as-mlserve' </dev/null
+	run as ci-deploy '/tmp/mg-as-mlserve run show -- su'
+	ok
+	[ "$output" = '<su>' ]
+	run as ci-deploy "modelgate run do -- 'import os; os.execv(\"/usr/bin/modelgate\", [\"modelgate\", \"run\", \"show\", \"--\", \"nested\"])'"
+	ok
+	[ "$output" = '<nested>' ]
+}
+
+@test "what is too long for a row is listed all the same" {
+	arg=$(printf 'a%.0s' {1..1000})
+	run as ci-deploy "modelgate request show --reason x --for 5m -- $(printf "$arg %.0s" {1..18})"
+	ok
+	id=$(root modelgate grants --all --json </dev/null | jq -r '.[0].id')
+	run root modelgate grants --all --json </dev/null
+	jq -e --arg id "$id" 'map(select(.id == $id and .cut == true and .user == "ci-deploy" and .operation == "show")) | length == 1' <<<"$output" || fail "it is not listed"
+	run root modelgate status "$id" </dev/null
+	ok
+	has ci-deploy
+	as ci-deploy "modelgate done $id"
+}
+
 @test "no program has a signal handler that does work" {
 	# one sets a flag, one ends a copy whose file went away under it
 	run grep -rnoE 'sa_(handler|sigaction) = [a-z]+[^;]*;|[^_a-z]signal\(SIG[A-Z]+, [a-z][^)]*\)' \

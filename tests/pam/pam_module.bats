@@ -85,7 +85,7 @@ operation='root-shell' tty='pts/3' rhost='' auth_info=''"
 }
 
 @test "REFUSED keeps out at every stage, with reason, rule, remedy and code" {
-	for stage in auth=7 account=6 open=14 close=14; do
+	for stage in auth=7 account=6 open=6 close=14; do
 		run ns "service s
 			agent accept get 'refused no-rule|R7KQ2FHD4M|10-gpu.ini:14|alice may not log in now|ask sre-oncall for a grant'
 			drive s alice ${stage%=*}"
@@ -194,7 +194,7 @@ operation='root-shell' tty='pts/3' rhost='' auth_info=''"
 		run ns "service s rescue=alice; agent accept
 			drive -- s '$name' account; drive -- s '$name' open"
 		has "account=10"
-		has "open=14"
+		has "open=6"
 	done
 	run ns "service s; agent accept; drive -- s -x auth"
 	has "auth=7"
@@ -284,7 +284,7 @@ operation='root-shell' tty='pts/3' rhost='' auth_info=''"
 @test "a question in the session stages is no question" {
 	run ns "service s; agent accept get 'prompt Code: ' get done
 		drive -a 123456 s alice open"
-	has "open=14"
+	has "open=6"
 	hasnt ask-
 }
 
@@ -309,7 +309,7 @@ operation='root-shell' tty='pts/3' rhost='' auth_info=''"
 # ---- an agent that is not there, slow, broken, not root's ----
 
 @test "no agent: refused at once at every stage, and told why" {
-	for stage in auth=9 account=9 open=14 close=14; do
+	for stage in auth=9 account=9 open=6 close=14; do
 		run ns "service s; drive s alice ${stage%=*}"
 		has "$stage"
 		[ "$(ms "${stage%=*}")" -lt 2000 ]
@@ -335,7 +335,7 @@ operation='root-shell' tty='pts/3' rhost='' auth_info=''"
 }
 
 @test "timeout= bounds every stage" {
-	for stage in auth=9 account=9 open=14 close=14; do
+	for stage in auth=9 account=9 open=6 close=14; do
 		run ns "service s timeout=300; agent accept get 'wait 20000'
 			drive s alice ${stage%=*}"
 		has "$stage"

@@ -97,7 +97,23 @@ bare()
 	has "close=0"
 	run ns "stack su; setpriv --ruid 65534 -- pamdrive -c /etc/pam.d su daemon account open"
 	has "account=9"
-	has "open=14"
+	has "open=6"
+}
+
+@test "what is refused when the session is opened does not run, in the real sudo and su" {
+	for end in "accept get 'refused no-rule|||no|'" 'accept get close' gone; do
+		run ns "stack sudo; agent accept get done $end; sudo -n id || echo status=\$?"
+		[[ $output == *status=[1-9]* ]]
+		hasnt 'uid=0'
+		run ns "stack su; agent accept get done $end
+			sed -i 's/^@include common-auth/auth required pam_permit.so/' /etc/pam.d/su
+			setpriv --ruid 65534 -- su -c id || echo status=\$?"
+		[[ $output == *status=[1-9]* ]]
+		hasnt 'uid=0'
+	done
+	# With a yes it does: the test can fail.
+	run ns "stack sudo; agent accept get done accept get done; sudo -n id"
+	[[ $output == *uid=0* ]]
 }
 
 @test "su -l goes through the same gate" {

@@ -93,6 +93,54 @@ uuid_of() { root modelgate status "$1" --json </dev/null | jq -r '.[0].uuid'; }
 	soon last_empty '.why == "logout"'
 }
 
+# stalled: `su` gets its password and is let in, but cannot say so, for its
+# terminal's output is stopped; it goes on when /tmp/go is there.
+stalled='python3 -c "
+import os, pty, sys, termios, time
+leader, line = pty.openpty()
+termios.tcflow(line, termios.TCOOFF)
+pid = os.fork()
+if pid == 0:
+    os.setsid()
+    import fcntl
+    fcntl.ioctl(line, termios.TIOCSCTTY, 0)
+    os.dup2(line, 0); os.dup2(line, 1)
+    os.dup2(os.open(\"/dev/null\", os.O_WRONLY), 2)
+    os.execvp(\"su\", [\"su\", \"-c\", sys.argv[1]])
+time.sleep(1)
+os.write(leader, b\"secret\\n\")
+while not os.path.exists(\"/tmp/go\"):
+    time.sleep(0.05)
+termios.tcflow(line, termios.TCOON)
+print(\"su ended\", os.waitpid(pid, 0)[1])
+"'
+
+@test "promise4 who waits between the account and the session is held as well" {
+	root rm -f /tmp/go </dev/null
+	asks_root '' "$stalled 'exec sleep 4711'"
+	let_in() { [ "$(ledger access | jq -s --arg u "$(uuid_of "$id")" 'map(select(.uuid == $u)) | length')" -eq 1 ]; }
+	soon -t 20 let_in
+	root modelgate revoke "$id" </dev/null
+	soon is_state "$id" revoked
+	root touch /tmp/go </dev/null
+	soon grep -q 'su ended' "$out"
+	none '^sleep 4711' || fail "a root shell without a grant"
+	grep -q 'su ended [^0]' "$out"
+	soon last_empty '.why == "revoked"'
+}
+
+@test "promise4 sudo -e is held, too: nothing is written back after the end" {
+	root sh -c 'echo before >/etc/edited; rm -f /tmp/editing
+	    printf "#!/bin/sh\necho after >\"\$1\"; touch /tmp/editing; exec sleep 4711\n" >/tmp/editor; chmod 755 /tmp/editor' </dev/null
+	asks_root '' 'EDITOR=/tmp/editor sudo -e /etc/edited'
+	soon root test -e /tmp/editing
+	root modelgate revoke "$id" </dev/null
+	soon none '^sleep 4711'
+	soon grep -q left- "$out"
+	run root cat /etc/edited </dev/null
+	[ "$output" = before ] || fail "it was written after the end"
+}
+
 @test "each root shell is on record; the grant is good for others until its login ends" {
 	asks_root '' 'sudo -i echo in-$((40+2)); sudo -n -i echo again-$((40+2))'
 	soon grep -q left- "$out"
