@@ -47,7 +47,7 @@ struct hub_peer {
 	uint8_t source[16];
 	bool exempt; /* from penalties */
 	bool narrow; /* its source is under one */
-	bool queued; /* has spoken, and waits at the narrow door */
+	bool queued; /* has spoken, and waits for a turn */
 	int sock;    /* while waiting; -1 */
 	struct mg_watch *sock_watch;
 	struct mg_chan *chan;
@@ -55,6 +55,7 @@ struct hub_peer {
 	struct mg_child child;
 	struct mg_watch *child_watch;
 	struct mg_timer timer; /* the end of the time to log in */
+	int64_t begun_ms;      /* its login */
 	bool is_known;	       /* has shown a key that is somebody's */
 	bool killed;	       /* by us: its end tells nothing */
 	char name[97];	       /* whose key */
@@ -85,7 +86,8 @@ struct hub {
 	struct hub_sources sources;
 	struct hub_peer *first, *last;
 	size_t count[HUB_PEER_NSTATES];
-	size_t nqueued; /* at narrow doors */
+	size_t nqueued;	       /* who wait for a turn */
+	struct mg_timer turns; /* when they are looked at */
 	bool is_ending;
 	struct mg_watch *listen_watch[HUB_LISTEN_MAX];
 	int listen_fd[HUB_LISTEN_MAX];
@@ -129,9 +131,9 @@ enum mg_err hub_listen(
     struct hub *hub, char *why, size_t why_size) MG_MUST_CHECK;
 void hub_listen_end(struct hub *hub);
 
-/* p, which logged in, goes or has a name: somebody who waits at the narrow
- * door of its source may be next. p itself is not touched. */
-void hub_door_opens(struct hub *hub, const struct hub_peer *p);
+/* Somebody who logged in goes or has a name: who waits may be next, but not
+ * before this event is over. */
+void hub_door_opens(struct hub *hub);
 
 /* How long p may take to log in, in ms. */
 int64_t hub_grace_ms(const struct hub_peer *p);
@@ -146,7 +148,7 @@ struct hub_peer *hub_peer_new(
 void hub_peer_end(struct hub_peer *p);
 
 /* Starts its process; ends the peer when that fails. */
-void hub_peer_start(struct hub_peer *p);
+void hub_peer_start(struct hub_peer *p, size_t crowd);
 
 /* Sends; ends the peer when that fails. */
 void hub_peer_send(

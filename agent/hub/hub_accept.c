@@ -7,7 +7,9 @@
  *    then a process: a thousand silent ones cost next to nothing.
  * 2. What is full makes room by ending its oldest, and first the oldest of
  *    the source that the new one comes from: who floods pushes out himself,
- *    and somebody who knocks now is not refused for those who only sit.
+ *    and somebody who knocks now is not refused for those who only sit. But
+ *    a login has a turn, long enough for who is somebody: else all that a
+ *    flood from the same address begins would end those that could succeed.
  * 3. Among logins those go first that have shown no key that we know.
  * 4. A source that failed too often has a narrow door for a while: so many
  *    may wait there, so few log in at once, and not for long. It is not shut:
@@ -15,11 +17,15 @@
  *    nobody is to lock them out. Who comes when all places are taken gets
  *    one by lot, and so is the next chosen: who was there first has no claim.
  *    Loopback is exempt by default, as every user of a host comes from there.
+ * 5. The more of one source log in, the later each has the processor: who
+ *    comes alone does not wait for what others have begun.
+ * 6. Who has hung up gets no process.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -36,6 +42,12 @@
 #define DOOR_WAITING 8	   /* at a narrow door, */
 #define DOOR_LOGINS 2	   /* going through it, nobody we know, */
 #define DOOR_GRACE_MS 3000 /* for so long */
+/* A login's, before it is ended for another of its source; who is under no
+ * penalty for that is near (loopback), and quick. */
+#define TURN_MS 2000
+#define TURN_EXEMPT_MS 300
+#define TURNS_AGAIN_MS 20
+#define TURNS_PER_EVENT 8
 
 static size_t
 count_source(
@@ -50,7 +62,8 @@ count_source(
 	return n;
 }
 
-/* The oldest in that state; of one source, if given; unknown keys first. */
+/* The oldest in that state; of one source, if given; unknown keys first. Of
+ * those in line the last: who is next is not to lose that to who comes. */
 static struct hub_peer *
 oldest(struct hub *hub, enum hub_peer_state state, const uint8_t *source)
 {
@@ -60,9 +73,9 @@ oldest(struct hub *hub, enum hub_peer_state state, const uint8_t *source)
 		if (p->state != state ||
 		    (source != NULL && memcmp(p->source, source, 16) != 0))
 			continue;
-		if (!p->is_known)
+		if (!p->is_known && !p->queued)
 			return p;
-		if (known == NULL)
+		if (known == NULL || p->queued)
 			known = p; /* Rule 3 */
 	}
 	return known;
@@ -108,8 +121,8 @@ draw(const struct hub *hub, const uint8_t source[16], bool queued)
 	uint32_t lot, n = 0;
 
 	for (p = hub->first; p != NULL; p = p->next) {
-		if (p->state != HUB_PEER_WAITING || !p->narrow ||
-		    (queued && !p->queued) ||
+		if (p->state != HUB_PEER_WAITING ||
+		    !(queued ? p->queued : p->narrow) ||
 		    memcmp(p->source, source, 16) != 0)
 			continue;
 		if (getrandom(&lot, sizeof(lot), 0) != (ssize_t)sizeof(lot))
@@ -133,6 +146,52 @@ count_at_door(const struct hub *hub, const uint8_t source[16])
 	return n;
 }
 
+/* ---- turns ---- */
+
+static void
+on_grace(void *arg)
+{
+	struct hub_peer *p = arg;
+
+	if (!p->exempt && !p->queued)
+		hub_source_punish(&p->hub->sources, p->source,
+		    HUB_OFFENCE_GRACE, mg_time_boot_ms());
+	mg_log(MG_EVT_REFUSED, "from=%s %s", p->addr,
+	    p->queued ? "had no turn: too many of its source log in"
+		      : "took too long to log in");
+	hub_peer_end(p);
+}
+
+/* Whether p may log in now, maybe in place of another (Rule 2). */
+static bool
+has_turn(const struct hub_peer *p)
+{
+	struct hub *hub = p->hub;
+	const struct hub_conf *conf = &hub->conf;
+	const struct hub_peer *old;
+	size_t n;
+
+	if (p->narrow)
+		return count_at_door(hub, p->source) < DOOR_LOGINS;
+	n = count_source(hub, HUB_PEER_LOGIN, p->source);
+	if (n == 0 || (n < conf->logins_per_source &&
+			  hub->count[HUB_PEER_LOGIN] < conf->logins_max))
+		return true;
+	old = oldest(hub, HUB_PEER_LOGIN, p->source);
+	return mg_time_boot_ms() - old->begun_ms >=
+	       (p->exempt ? TURN_EXEMPT_MS : TURN_MS);
+}
+
+static void on_turns(void *arg);
+
+static void
+set_turns(struct hub *hub, int64_t after_ms)
+{
+	if (mg_timer_set(hub->loop, &hub->turns, mg_time_boot_ms() + after_ms,
+		on_turns, hub) != MG_ERR_OK)
+		mg_log(MG_EVT_ERROR, "no memory for turns");
+}
+
 static void
 queue(struct hub_peer *p)
 {
@@ -140,7 +199,9 @@ queue(struct hub_peer *p)
 		return;
 	p->queued = true;
 	p->hub->nqueued++;
-	mg_watch_set(p->sock_watch, 0);
+	mg_watch_set(p->sock_watch, EPOLLRDHUP);
+	if (p->hub->nqueued == 1)
+		set_turns(p->hub, TURNS_AGAIN_MS);
 }
 
 static void
@@ -148,26 +209,66 @@ begin_login(struct hub_peer *p)
 {
 	struct hub *hub = p->hub;
 
-	if (p->narrow && count_at_door(hub, p->source) >= DOOR_LOGINS) {
+	if (!has_turn(p)) {
 		queue(p);
 		return;
 	}
-	if (p->queued)
+	if (p->queued) {
 		hub->nqueued--;
-	p->queued = false;
+		p->queued = false;
+		if (mg_timer_set(hub->loop, &p->timer,
+			mg_time_boot_ms() + hub_grace_ms(p), on_grace,
+			p) != MG_ERR_OK) {
+			hub_peer_end(p);
+			return;
+		}
+	}
 	make_room(hub, HUB_PEER_LOGIN, hub->conf.logins_max,
 	    hub->conf.logins_per_source, p->source);
-	hub_peer_start(p); /* Rule 1 */
+	p->begun_ms = mg_time_boot_ms();
+	/* Rules 1 and 5 */
+	hub_peer_start(p, count_source(hub, HUB_PEER_LOGIN, p->source));
+}
+
+/* The first who waits and has a turn; NULL: nobody. */
+static struct hub_peer *
+next_turn(struct hub *hub)
+{
+	struct hub_peer *p;
+	const struct hub_peer *no = NULL;
+
+	for (p = hub->first; p != NULL; p = p->next) {
+		if (!p->queued ||
+		    (no != NULL && memcmp(p->source, no->source, 16) == 0))
+			continue;
+		if (has_turn(p))
+			return p->narrow ? draw(hub, p->source, true) : p;
+		no = p;
+	}
+	return NULL;
+}
+
+static void
+on_turns(void *arg)
+{
+	struct hub *hub = arg;
+	struct hub_peer *p;
+	int i;
+
+	for (i = 0; i < TURNS_PER_EVENT && hub->nqueued > 0; i++) {
+		if ((p = next_turn(hub)) == NULL)
+			break;
+		begin_login(p);
+	}
+	if (hub->nqueued > 0)
+		set_turns(hub, i == TURNS_PER_EVENT ? 0 : TURNS_AGAIN_MS);
 }
 
 void
-hub_door_opens(struct hub *hub, const struct hub_peer *p)
+hub_door_opens(struct hub *hub)
 {
-	struct hub_peer *next;
-
-	if (hub->nqueued > 0 && !hub->is_ending &&
-	    (next = draw(hub, p->source, true)) != NULL)
-		begin_login(next);
+	if (hub->nqueued > 0 && !hub->is_ending)
+		set_turns(hub, 0);
 }
 
 /* A place among those who wait there. */
@@ -185,18 +286,13 @@ make_room_at_door(struct hub *hub, const uint8_t source[16])
 	hub_peer_end(p);
 }
 
-static void
-on_grace(void *arg)
+/* Rule 6. An ssh client never shuts one direction before it has logged in. */
+static bool
+has_hung_up(int sock)
 {
-	struct hub_peer *p = arg;
+	struct pollfd p = {.fd = sock, .events = POLLRDHUP};
 
-	if (!p->exempt && !p->queued)
-		hub_source_punish(&p->hub->sources, p->source,
-		    HUB_OFFENCE_GRACE, mg_time_boot_ms());
-	mg_log(MG_EVT_REFUSED, "from=%s %s", p->addr,
-	    p->queued ? "had no turn: others of its source fail to log in"
-		      : "took too long to log in");
-	hub_peer_end(p);
+	return poll(&p, 1, 0) == 1 && p.revents != 0;
 }
 
 static void
@@ -210,7 +306,7 @@ on_first_byte(void *arg, uint32_t events)
 	n = recv(p->sock, &c, 1, MSG_PEEK | MSG_DONTWAIT);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n <= 0) {
+	if (n <= 0 || has_hung_up(p->sock)) {
 		hub_peer_end(p);
 		return;
 	}

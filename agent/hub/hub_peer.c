@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +28,8 @@
 #define GRACE_EXTRA_MS 1000
 /* So long may a process live on that has closed its channel. */
 #define LINGER_MS 3000
+#define NICE_STEP 4
+#define NICE_MAX 19
 
 static const char *const state_names[HUB_PEER_NSTATES] = {
     [HUB_PEER_WAITING] = "waiting",
@@ -94,8 +97,7 @@ peer_free(struct hub_peer *p)
 	mg_chan_free(p->chan);
 	if (p->sock != -1)
 		close(p->sock);
-	if (p->narrow)
-		hub_door_opens(hub, p);
+	hub_door_opens(hub);
 	free(p->key);
 	free(p->list);
 	free(p);
@@ -252,7 +254,7 @@ on_who(struct hub_peer *p, uint32_t id, const struct mg_conn_who_req *m)
 
 	who = hub_keys_find(p->hub, m->key, m->key_len, &name);
 	if (who != MG_HUB_NOBODY) {
-		first = !p->is_known && p->narrow;
+		first = !p->is_known;
 		p->is_known = true;
 		if (!m->login || bind_key(p, who, name, m->key, m->key_len)) {
 			ans.who = (uint8_t)who;
@@ -261,7 +263,7 @@ on_who(struct hub_peer *p, uint32_t id, const struct mg_conn_who_req *m)
 	}
 	hub_peer_send(p, id, MG_MSG_CONN_WHO_ANS, &ans);
 	if (first)
-		hub_door_opens(p->hub, p);
+		hub_door_opens(p->hub);
 }
 
 union message {
@@ -472,6 +474,18 @@ spawn(struct hub_peer *p, int fds[2])
 		   &p->child_watch) == MG_ERR_OK;
 }
 
+/* Behind those of its source that began before, and so behind all others. */
+static void
+be_nice(const struct hub_peer *p, size_t crowd)
+{
+	int nice =
+	    crowd < NICE_MAX / NICE_STEP ? (int)crowd * NICE_STEP : NICE_MAX;
+
+	if (setpriority(PRIO_PROCESS, (id_t)p->child.pid, nice) != 0)
+		mg_log(MG_EVT_DEBUG, "from=%s cannot be put behind others: %s",
+		    p->addr, strerror(errno));
+}
+
 static bool
 start(struct hub_peer *p)
 {
@@ -505,13 +519,10 @@ start(struct hub_peer *p)
 }
 
 void
-hub_peer_start(struct hub_peer *p)
+hub_peer_start(struct hub_peer *p, size_t crowd)
 {
 	int64_t late = p->timer.at_ms + GRACE_EXTRA_MS;
 	bool ok;
-
-	if (p->narrow) /* it may have waited for its turn */
-		late = mg_time_boot_ms() + hub_grace_ms(p) + GRACE_EXTRA_MS;
 
 	mg_watch_del(p->sock_watch);
 	p->sock_watch = NULL;
@@ -519,6 +530,8 @@ hub_peer_start(struct hub_peer *p)
 	if (!ok)
 		mg_log(MG_EVT_ERROR, "from=%s cannot start '%s': %s", p->addr,
 		    HUB_CONN_PATH, strerror(errno));
+	else if (crowd > 0)
+		be_nice(p, crowd);
 	close(p->sock);
 	p->sock = -1;
 	if (ok)

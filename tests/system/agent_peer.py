@@ -14,6 +14,8 @@
 	agent_peer.py asked N	have a code asked for, and hang up, N times
 	agent_peer.py guess N	give wrong codes for alice's login, as root's PAM
 	agent_peer.py unenroll N	ask for what only root may, N times
+	agent_peer.py turns N	when a line comes: N connections that ask; prints
+				"waiting", then the time of each answer
 	agent_peer.py address	ask from sockets whose names claim to be root's
 
 The framing is written here a second time, from PROTOCOL.md. Each case of
@@ -25,6 +27,7 @@ import array
 import ctypes
 import os
 import resource
+import select
 import socket
 import struct
 import sys
@@ -331,6 +334,20 @@ def pam_guess(n):
         s.close()
 
 
+def turns(n):
+    sys.stdin.readline()
+    held = []
+    for _ in range(n):
+        held.append(connect())
+        send(held[-1], frame(INFO, b"\0"))
+    print("waiting", flush=True)
+    while held:
+        for s in select.select(held, [], [])[0]:
+            held.remove(s)
+            print(time.monotonic_ns(), struct.unpack(
+                ">IHHI", read_exactly(s, 12))[1], flush=True)
+
+
 def asked(n):
     """Until there were n questions; one too soon after another is refused."""
     prompts = 0
@@ -374,6 +391,8 @@ def main():
         flood(int(sys.argv[2]))
     elif what == "gone":
         gone(int(sys.argv[2]))
+    elif what == "turns":
+        turns(int(sys.argv[2]))
     elif what == "asked":
         asked(int(sys.argv[2]))
     elif what == "guess":

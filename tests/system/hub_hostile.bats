@@ -88,6 +88,38 @@ says()
 	END
 }
 
+@test "those that begin over and over, from the approver's own address: he has his turn" {
+	ns python3 - <<-'END' &
+	import select, socket
+	p, held = select.poll(), {}
+	while True:
+	    while len(held) < 40:
+	        s = socket.create_connection(("127.0.0.1", 7022))
+	        s.sendall(b"SSH-2.0-x\r\n")
+	        held[s.fileno()] = s
+	        p.register(s, select.POLLIN)
+	    for fd, _ in p.poll():
+	        try:
+	            over = held[fd].recv(65536) == b""
+	        except OSError:
+	            over = True
+	        if over:
+	            p.unregister(fd)
+	            held.pop(fd).close()
+	END
+	HELD=$!
+	soon eval '[ "$(processes)" -ge 8 ]'
+	for _ in 1 2 3 4 5; do
+		S bob whoami
+	done
+	# those behind the first have the processor after others
+	ns ps -C mg-hub-conn -o ni= | grep -q 19
+	ns pkill -n -f 'python3 -'
+	wait "$HELD" || :
+	soon none_is_left_but_host
+}
+none_is_left_but_host() { [ "$(processes)" -le 1 ]; }
+
 @test "what is not ssh ends its connection, at once and alone" {
 	request
 	version=$(printf 'SSH-2.0-x\r\n' | xxd -p)

@@ -180,6 +180,34 @@ is_as_before() { [ "$(count_fds)" -le $((fds + 16)) ] && [ "$(count_workers)" -l
 	soon -t 45 is_as_before || fail "$(count_fds) descriptors, $(count_workers) workers; before $fds, $workers"
 }
 
+@test "promise8 users have turns, not connections: who comes alone is not behind all that others have waiting" {
+	local who
+	for who in mallory dave bob; do
+		mkfifo "$BATS_TEST_TMPDIR/$who.go"
+		as $who "python3 $top/tests/system/agent_peer.py turns $([ $who = bob ] && echo 1 || echo 60)" \
+		    <"$BATS_TEST_TMPDIR/$who.go" >"$BATS_TEST_TMPDIR/$who" 2>&1 3>&- &
+	done
+	exec 6>"$BATS_TEST_TMPDIR/mallory.go" 7>"$BATS_TEST_TMPDIR/dave.go" 8>"$BATS_TEST_TMPDIR/bob.go"
+	soon three_wait
+	pkill_in -STOP -x mg-front
+	echo >&6
+	echo >&7
+	soon grep -q waiting "$BATS_TEST_TMPDIR/mallory"
+	soon grep -q waiting "$BATS_TEST_TMPDIR/dave"
+	echo >&8
+	soon grep -q waiting "$BATS_TEST_TMPDIR/bob"
+	pkill_in -CONT -x mg-front
+	exec 6>&- 7>&- 8>&-
+	wait
+	# all are answered, with an item and not by a refusal
+	[ "$(cat "$BATS_TEST_TMPDIR"/{mallory,dave,bob} | grep -c ' 28$')" -eq 121 ] ||
+	    fail "$(cut -d' ' -f2 "$BATS_TEST_TMPDIR"/{mallory,dave,bob} | sort | uniq -c)"
+	bob=$(awk '$2 == 28 { print $1 }' "$BATS_TEST_TMPDIR/bob")
+	later=$(cat "$BATS_TEST_TMPDIR"/{mallory,dave} | awk -v t="$bob" '$2 == 28 && $1 > t' | wc -l)
+	[ "$later" -gt 10 ] || fail "after bob only $later of 120"
+}
+three_wait() { [ "$(pgrep_in -fc 'agent_peer.py turns')" -ge 3 ]; }
+
 @test "root's programs have a socket of their own" {
 	[ "$(root stat -c '%a %U' /run/modelgate/root.sock </dev/null)" = '600 root' ]
 	run as mallory 'python3 -c "import socket; socket.socket(socket.AF_UNIX).connect(\"/run/modelgate/root.sock\")"' </dev/null
