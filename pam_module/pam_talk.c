@@ -7,8 +7,11 @@
  *    rescue=, so they are
  *    never what a caller can bring about: not by an answer that cannot be
  *    sent, not by answering late, not by limits on this process (no
- *    descriptors left, no memory). Once the agent has put a question it is
- *    not down, whatever happens after.
+ *    descriptors left, no memory), not by having it stand still (signals, a
+ *    terminal that takes no output, no processor): the agent's time begins
+ *    when it has the question, and is over only when there is no answer
+ *    after it. Once the agent has put a question it is not down, whatever
+ *    happens after.
  * 2. Every wait ends: one deadline for the stage, an earlier one for the
  *    agent's first word, limits on messages and questions.
  * 3. An answer is wiped as soon as it is sent. It is never logged.
@@ -65,6 +68,13 @@ budget_ms(const struct pam_talk *t)
 	if (t->is_telling && ms > PAM_TALK_TELL_MS)
 		ms = PAM_TALK_TELL_MS;
 	return ms;
+}
+
+static void
+begin(struct talk *k)
+{
+	k->start_ms = mg_time_boot_ms();
+	k->deadline_ms = k->start_ms + budget_ms(k->t);
 }
 
 /* Milliseconds until the deadline that counts now (Rule 2). */
@@ -311,6 +321,7 @@ converse(struct talk *k)
 	    k->ch, question(k->t->stage), &k->t->ask->req, NULL, 0);
 	if (r != MG_ERR_OK)
 		return failed(k, r);
+	begin(k);
 	for (n = 0; n < PAM_TALK_FRAMES_MAX && !is_end; n++) { /* Rule 2 */
 		r = mg_chan_wait(k->ch, left_ms(k), &f);
 		if (r != MG_ERR_OK)
@@ -328,8 +339,7 @@ pam_talk_run(struct pam_talk *t)
 	enum mg_err r;
 
 	t->note[0] = '\0';
-	k.start_ms = mg_time_boot_ms();
-	k.deadline_ms = k.start_ms + budget_ms(t);
+	begin(&k);
 	r = mg_client_connect(MG_CLIENT_SOCKET, left_ms(&k), &k.ch);
 	if (r != MG_ERR_OK)
 		return failed(&k, r);

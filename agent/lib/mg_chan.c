@@ -418,12 +418,16 @@ mg_chan_wait(struct mg_chan *ch, int timeout_ms, struct mg_frame *f)
 	enum mg_err r;
 
 	for (;;) {
+		/* Before the last look: whoever stops this process here and
+		 * has it go on too late finds what has come meanwhile. */
+		if (timeout_ms >= 0)
+			left = end - mg_time_boot_ms();
 		/* A peer that has hung up may have said something before. */
 		if ((r = mg_chan_flush(ch)) != MG_ERR_OK && r != MG_ERR_CLOSED)
 			return r;
 		if ((r = mg_chan_recv(ch, f, NULL)) != MG_ERR_AGAIN)
 			return r;
-		if (timeout_ms >= 0 && (left = end - mg_time_boot_ms()) <= 0)
+		if (timeout_ms >= 0 && left <= 0)
 			return MG_ERR_TIMEOUT;
 		p.fd = ch->fd;
 		p.events = POLLIN;

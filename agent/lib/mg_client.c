@@ -10,20 +10,22 @@
 #include "mg_client.h"
 #include "mg_time.h"
 
+#define LAST_TRY_MS 50
+
 static enum mg_err
 try_connect(int fd, const struct sockaddr_un *sun, int timeout_ms)
 {
-	int64_t end = mg_time_boot_ms() + timeout_ms, left;
+	int64_t end = mg_time_boot_ms() + timeout_ms, left, wait;
 	struct timeval tv;
 
 	for (;;) {
 		/* While the listener's queue is full the kernel has us wait
-		 * for our turn, up to this. */
+		 * for our turn, up to this. It is tried once more when time is
+		 * up: this process may have been stopped meanwhile. */
 		left = end - mg_time_boot_ms();
-		if (left <= 0)
-			return MG_ERR_TIMEOUT;
-		tv.tv_sec = (time_t)(left / 1000);
-		tv.tv_usec = (suseconds_t)(left % 1000) * 1000;
+		wait = left > LAST_TRY_MS ? left : LAST_TRY_MS;
+		tv.tv_sec = (time_t)(wait / 1000);
+		tv.tv_usec = (suseconds_t)(wait % 1000) * 1000;
 		if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) !=
 		    0)
 			return MG_ERR_SYS;
@@ -36,6 +38,8 @@ try_connect(int fd, const struct sockaddr_un *sun, int timeout_ms)
 			return MG_ERR_PERM;
 		if (errno != EAGAIN && errno != EINTR)
 			return MG_ERR_SYS;
+		if (left <= 0)
+			return MG_ERR_TIMEOUT;
 	}
 }
 

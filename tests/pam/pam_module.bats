@@ -521,6 +521,19 @@ operation='root-shell' tty='pts/3' rhost='' auth_info=''"
 	done
 }
 
+@test "standing still brings about no outage for rescue=" {
+	for at in socket:delay_exit setsockopt:delay_exit connect:delay_enter \
+	    connect:delay_exit getsockopt:delay_exit sendmsg:delay_enter \
+	    sendmsg:delay_exit recvmsg:delay_exit poll:delay_enter; do
+		run ns "service s rescue=alice timeout=200; agent accept get 'wait 50' 'refused no-rule|||no|'
+			ASAN_OPTIONS=detect_leaks=0 strace -f -o \$T/trace -e inject=$at=400000 pamdrive -c /etc/pam.d s alice account
+			grep -c DELAYED \$T/trace"
+		echo "$at"
+		has "account=6"
+		[ "${lines[-1]}" -ge 1 ]
+	done
+}
+
 @test "no allocation that fails lets anybody in or harms the host" {
 	case $B in *-san*) skip "the sanitizer has its own malloc" ;; esac
 	# A refused user of rescue=, with every allocation failing in turn.
