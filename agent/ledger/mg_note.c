@@ -9,6 +9,8 @@
  * 2. The key is found by name and key id, and the id binds name, kind and
  *    key: a host's signature can never pass for a witness's.
  * 3. Every signature of the wanted key must verify, not merely one.
+ * 4. Reading takes no memory: a note that could not be read for want of it
+ *    would pass for one that was cut short, and be cut off.
  */
 #include <openssl/evp.h>
 #include <openssl/sha.h>
@@ -347,23 +349,6 @@ number(const char *s, size_t n, uint64_t *out)
 	return v <= INT64_MAX;
 }
 
-/* Exactly len bytes of base64, or at most len when *lenp is set to it. */
-static bool
-base64(const char *s, size_t n, uint8_t *out, size_t max, size_t *lenp)
-{
-	struct mg_buf b;
-	bool ok;
-
-	mg_buf_init(&b, 256);
-	ok = mg_b64_get(&b, s, n, NULL) == MG_ERR_OK && mg_buf_len(&b) <= max;
-	if (ok) {
-		*lenp = mg_buf_len(&b);
-		memcpy(out, mg_buf_ptr(&b), *lenp);
-	}
-	mg_buf_fini(&b);
-	return ok;
-}
-
 static const char *
 parse_body(struct mg_note *note, struct cursor *c)
 {
@@ -376,7 +361,8 @@ parse_body(struct mg_note *note, struct cursor *c)
 	if (!line(c, &s, &n) || !number(s, n, &note->size))
 		return "the size is no number";
 	if (!line(c, &s, &n) ||
-	    !base64(s, n, note->root, sizeof(note->root), &len) ||
+	    mg_b64_read(note->root, sizeof(note->root), &len, s, n, NULL) !=
+		MG_ERR_OK ||
 	    len != sizeof(note->root))
 		return "the root is no SHA-256 in base64";
 	note->body_len = (size_t)(c->p - note->text);
@@ -398,13 +384,14 @@ parse_sig(struct mg_note_sig *sig, const char *s, size_t n)
 	if (sp == NULL || !is_name(s, (size_t)(sp - s)))
 		return "a signature has no name";
 	memcpy(sig->name, s, (size_t)(sp - s));
-	if (!base64(sp + 1, n - (size_t)(sp + 1 - s), sig->raw,
-		sizeof(sig->raw), &sig->len) ||
+	if (mg_b64_read(sig->raw, sizeof(sig->raw), &sig->len, sp + 1,
+		n - (size_t)(sp + 1 - s), NULL) != MG_ERR_OK ||
 	    (sig->len != ID_LEN + 64 && sig->len != ID_LEN + 8 + 64))
 		return "a signature is not Ed25519 in base64";
 	return NULL;
 }
 
+/* Rule 4 */
 enum mg_err
 mg_note_parse(
     struct mg_note *note, const char *text, size_t len, const char **whyp)

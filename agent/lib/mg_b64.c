@@ -7,6 +7,7 @@
  *    could stand in a file twice without being seen as the same.
  */
 #include <stdbool.h>
+#include <string.h>
 
 #include "mg_b64.h"
 
@@ -84,12 +85,31 @@ group(const char *s, bool is_last, uint8_t out[3], size_t *badp)
 	return n - 1;
 }
 
-enum mg_err
-mg_b64_get(struct mg_buf *b, const char *s, size_t n, size_t *badp)
+/* Where group after group goes: to a buffer, or to fixed memory. */
+struct sink {
+	struct mg_buf *b;
+	uint8_t *d;
+	size_t len, max;
+};
+
+static enum mg_err
+add(struct sink *k, const uint8_t *p, size_t n)
 {
-	size_t i, got, bad = 0, start = mg_buf_len(b);
-	uint8_t out[3];
+	if (k->b != NULL)
+		return mg_buf_put(k->b, p, n);
+	if (n > k->max - k->len)
+		return MG_ERR_LIMIT;
+	memcpy(k->d + k->len, p, n);
+	k->len += n;
+	return MG_ERR_OK;
+}
+
+static enum mg_err
+decode(struct sink *k, const char *s, size_t n, size_t *badp)
+{
 	enum mg_err r = MG_ERR_OK;
+	size_t i, got, bad = 0;
+	uint8_t out[3];
 
 	if (badp != NULL)
 		*badp = n;
@@ -99,12 +119,31 @@ mg_b64_get(struct mg_buf *b, const char *s, size_t n, size_t *badp)
 				*badp = i + bad;
 			r = MG_ERR_FORMAT;
 		} else {
-			r = mg_buf_put(b, out, got);
+			r = add(k, out, got);
 		}
 	}
-	if (r == MG_ERR_OK && n % 4 != 0)
-		r = MG_ERR_FORMAT;
-	if (r != MG_ERR_OK)
+	return r == MG_ERR_OK && n % 4 != 0 ? MG_ERR_FORMAT : r;
+}
+
+enum mg_err
+mg_b64_get(struct mg_buf *b, const char *s, size_t n, size_t *badp)
+{
+	struct sink k = {.b = b};
+	size_t start = mg_buf_len(b);
+	enum mg_err r;
+
+	if ((r = decode(&k, s, n, badp)) != MG_ERR_OK)
 		b->len = b->off + start;
+	return r;
+}
+
+enum mg_err
+mg_b64_read(
+    void *out, size_t max, size_t *np, const char *s, size_t n, size_t *badp)
+{
+	struct sink k = {.d = out, .max = max};
+	enum mg_err r = decode(&k, s, n, badp);
+
+	*np = r == MG_ERR_OK ? k.len : 0;
 	return r;
 }

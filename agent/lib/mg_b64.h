@@ -26,4 +26,12 @@ enum mg_err mg_b64_put(struct mg_buf *b, const void *p, size_t n) MG_MUST_CHECK;
 enum mg_err mg_b64_get(
     struct mg_buf *b, const char *s, size_t n, size_t *badp) MG_MUST_CHECK;
 
+/*
+ * The same into max bytes of the caller's, which needs no memory: *np of
+ * them were written. More are MG_ERR_LIMIT. On failure *np is 0, and what
+ * the bytes hold is undefined.
+ */
+enum mg_err mg_b64_read(void *out, size_t max, size_t *np, const char *s,
+    size_t n, size_t *badp) MG_MUST_CHECK;
+
 #endif

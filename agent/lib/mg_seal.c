@@ -122,6 +122,17 @@ is_in_bounds(const char *place, size_t n)
 	return strlen(place) <= MG_SEAL_PLACE_MAX && n <= INT32_MAX / 2;
 }
 
+/* Where n bytes may be written: a buffer that is full is another error than
+ * memory that is out. */
+static enum mg_err
+make_room(struct mg_buf *b, size_t n, uint8_t **outp)
+{
+	if (mg_buf_len(b) > b->max || n > b->max - mg_buf_len(b))
+		return MG_ERR_LIMIT;
+	*outp = mg_buf_reserve(b, n);
+	return *outp == NULL ? MG_ERR_NOMEM : MG_ERR_OK;
+}
+
 /* Rule 2 */
 static enum mg_err
 new_nonce(uint8_t *out)
@@ -170,8 +181,8 @@ mg_seal_put(const struct mg_seal *s, const char *place, const void *p, size_t n,
 		return mg_buf_put(b, p, n);
 	if (!is_in_bounds(place, n))
 		return MG_ERR_LIMIT;
-	if ((out = mg_buf_reserve(b, n + MG_SEAL_MORE)) == NULL)
-		return MG_ERR_NOMEM;
+	if ((r = make_room(b, n + MG_SEAL_MORE, &out)) != MG_ERR_OK)
+		return r;
 	if ((r = seal(s, place, p, n, out)) == MG_ERR_OK)
 		mg_buf_commit(b, n + MG_SEAL_MORE);
 	else
@@ -221,15 +232,19 @@ mg_seal_get(const struct mg_seal *s, const char *place, const void *p, size_t n,
 		    why, why_size, MG_ERR_FORMAT, "sealed and cut short");
 	len = n - MG_SEAL_MORE;
 	if (!is_in_bounds(place, n))
-		return MG_ERR_LIMIT;
-	if ((out = mg_buf_reserve(b, len > 0 ? len : 1)) == NULL)
 		return say(why, why_size, MG_ERR_LIMIT, "too large");
+	/* One byte at least, so that there is a place for the text. */
+	if ((r = make_room(b, len > 0 ? len : 1, &out)) != MG_ERR_OK)
+		return say(why, why_size, r,
+		    r == MG_ERR_LIMIT ? "too large" : mg_err_str(r));
 	r = unseal(s, place, (const uint8_t *)p + HEAD_LEN, len, out);
 	if (r == MG_ERR_OK) {
 		mg_buf_commit(b, len);
 		return r;
 	}
 	explicit_bzero(out, len);
+	if (r != MG_ERR_SEALED)
+		return say(why, why_size, r, mg_err_str(r));
 	return say(why, why_size, r,
 	    "sealed with another credential or for another place, or was "
 	    "changed");

@@ -126,6 +126,40 @@ a_full_buffer_is_refused_and_unchanged(void **state)
 	mg_buf_fini(&b);
 }
 
+/* Fixed memory takes the same texts, and not one byte behind its end. */
+static void
+fixed_memory_takes_what_fits_and_no_more(void **state)
+{
+	uint8_t raw[8];
+	size_t i, n, max;
+
+	(void)state;
+	for (i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		const char *text = pairs[i][1];
+		size_t want = strlen(pairs[i][0]);
+
+		for (max = 0; max <= 6; max++) {
+			memset(raw, 0x5a, sizeof(raw));
+			n = 99;
+			assert_int_equal(
+			    mg_b64_read(raw, max, &n, text, strlen(text), NULL),
+			    want <= max ? MG_ERR_OK : MG_ERR_LIMIT);
+			assert_int_equal(n, want <= max ? want : 0);
+			assert_memory_equal(raw, pairs[i][0], n);
+			assert_int_equal(raw[max], 0x5a);
+		}
+	}
+	n = 99;
+	assert_int_equal(
+	    mg_b64_read(raw, 6, &n, "Zm9vZh==", 8, &i), MG_ERR_FORMAT);
+	assert_int_equal(n, 0);
+	assert_int_equal(i, 5);
+	assert_int_equal(
+	    mg_b64_read(raw, 6, &n, "Zm9vY", 5, &i), MG_ERR_FORMAT);
+	assert_int_equal(n, 0);
+	assert_int_equal(i, 5);
+}
+
 int
 main(void)
 {
@@ -135,6 +169,7 @@ main(void)
 	    cmocka_unit_test(get_says_where_it_went_wrong_and_keeps_the_buffer),
 	    cmocka_unit_test(every_byte_survives_both_ways),
 	    cmocka_unit_test(a_full_buffer_is_refused_and_unchanged),
+	    cmocka_unit_test(fixed_memory_takes_what_fits_and_no_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -207,7 +207,7 @@ no_room_and_long_places_are_errors(void **state)
 	place[sizeof(place) - 1] = '\0';
 	mg_buf_init_secret(&b, strlen(TEXT) + MG_SEAL_MORE - 1);
 	assert_int_equal(
-	    mg_seal_put(&s, PLACE, TEXT, strlen(TEXT), &b), MG_ERR_NOMEM);
+	    mg_seal_put(&s, PLACE, TEXT, strlen(TEXT), &b), MG_ERR_LIMIT);
 	assert_int_equal(mg_seal_put(&s, place, "", 0, &b), MG_ERR_LIMIT);
 	assert_int_equal(mg_buf_len(&b), 0);
 	mg_buf_fini(&b);

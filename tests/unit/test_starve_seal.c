@@ -49,6 +49,7 @@ play_put(const void *arg)
 struct sealed {
 	struct mg_buf b;
 	bool good;
+	bool memory; /* nothing but memory is out */
 };
 
 static const char *
@@ -57,7 +58,7 @@ play_get(const void *arg)
 	const struct sealed *s = arg;
 	const char *wrong = NULL;
 	struct mg_buf out;
-	char why[128];
+	char why[128] = "";
 	enum mg_err r;
 
 	mg_buf_init_secret(&out, 4096);
@@ -73,6 +74,9 @@ play_get(const void *arg)
 		wrong = "some of it";
 	else if (r != MG_ERR_OK && s->good && !starve_has_hit())
 		wrong = "no without a reason";
+	else if (r != MG_ERR_OK && s->memory && r != MG_ERR_NOMEM)
+		wrong = why[0] != '\0' ? "memory is out: told another reason"
+				       : "memory is out: no reason told";
 	mg_buf_fini(&out);
 	return wrong;
 }
@@ -95,6 +99,9 @@ what_opens_is_what_was_sealed(void **state)
 	assert_int_equal(
 	    mg_seal_put(&key, PLACE, SECRET, strlen(SECRET), &s.b), MG_ERR_OK);
 	starve_every(STARVE_ALL, play_get, &s);
+	s.memory = true;
+	starve_every(STARVE_MEMORY, play_get, &s);
+	s.memory = false;
 	/* One bit of the text. */
 	d = mg_buf_reserve(&s.b, 1);
 	assert_non_null(d);
