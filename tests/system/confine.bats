@@ -177,6 +177,35 @@ said() { root cat "/tmp/taken/$1" </dev/null 2>/dev/null || echo 0; }
 	soon -t 30 countersigned
 }
 
+@test "a hub that shows an old countersignature again has it kept once more at most" {
+	newest() { root cat /var/lib/modelgate/ledger/checkpoints </dev/null | awk 'BEGIN { RS = "" } NR % 2 { body = $0; next } /modelgate-hub/ { last = body "\n\n" $0 } END { if (last != "") print last }'; }
+	kept() { newest | grep -q modelgate-hub; }
+	root modelgate checkpoint --quiet </dev/null
+	soon -t 30 kept
+	root mkdir -p /tmp/taken </dev/null
+	newest >"$BATS_TEST_TMPDIR/note"
+	size=$(sed -n 2p "$BATS_TEST_TMPDIR/note")
+	root sh -c 'cat >/tmp/taken/note' <"$BATS_TEST_TMPDIR/note"
+	root sh -c "rm -f /tmp/taken/asked; echo $size >/tmp/taken/size" </dev/null
+	sig=$(tail -n 1 "$BATS_TEST_TMPDIR/note")
+	copies() { root grep -cF -- "$sig" /var/lib/modelgate/ledger/checkpoints </dev/null; }
+	n=$(copies)
+	[ "$n" -ge 1 ]
+	refused() { [ "$(root grep -c 'returned a checkpoint that does not verify' /var/log/modelgate/modelgated.log </dev/null)" -ge "$1" ]; }
+	taken mg-link witness
+	for i in 1 2 3; do
+		as bob true # a record
+		root modelgate checkpoint --quiet </dev/null
+		soon -t 30 refused "$i"
+	done
+	# What the agent knew before it started anew it takes once.
+	[ "$(copies)" -le $((n + 1)) ] || fail "$(copies) copies, $n before"
+	[ "$(said asked)" -le 6 ] || fail "asked $(said asked) times"
+	root rm /tmp/taken/note </dev/null
+	given_back
+	root modelgate verify </dev/null
+}
+
 @test "a taken judge of signatures, either one, grants nothing" {
 	for judge in sig keygen; do
 		pipeline deploy "receipt-ocr@$(other_version)"

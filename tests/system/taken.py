@@ -268,8 +268,11 @@ def link(channel, say):
 
 
 def witness(channel, say):
-    """A hub that never has enough: what it says stands in DIR/size."""
-    asked = 0
+    """A hub that never has enough: what it says stands in DIR/size. With
+    DIR/note, one that shows that countersigned checkpoint again and again."""
+    asked, note = 0, b""
+    if os.path.exists(path := os.path.join(sys.argv[3], "note")):
+        note = open(path, "rb").read()
     size = int(open(os.path.join(sys.argv[3], "size")).read())
     receive(channel)
     send(channel, say.make("LINK_STATUS", up=True, text=""))
@@ -279,8 +282,8 @@ def witness(channel, say):
         asked += 1
         with open(os.path.join(sys.argv[3], "asked"), "w") as f:
             f.write(str(asked))
-        send(channel, say.make("HUB_WITNESS", ok=False, alarm=False,
-                               size=size, note=b"", text=""))
+        send(channel, say.make("HUB_WITNESS", ok=note != b"", alarm=False,
+                               size=size, note=note, text=""))
 
 
 def verify(channel, say):
