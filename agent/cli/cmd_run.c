@@ -346,7 +346,9 @@ read_answer(
 	fflush(stderr);
 	r = read_line(s, s->tty, out, size);
 	if (changed) {
-		(void)tcsetattr(s->tty, TCSADRAIN, &old);
+		/* Half an answer is thrown away: else it would be shown. */
+		(void)tcsetattr(
+		    s->tty, r == ANSWER_LINE ? TCSADRAIN : TCSAFLUSH, &old);
 		fputs("\n", stderr);
 	}
 	return r;

@@ -206,7 +206,8 @@ limit(int what, uint64_t value)
 static bool
 set_limits(const struct mg_confine_limits *l)
 {
-	/* Who logs into a file that is too long loses the line, not its life. */
+	/* Who logs into a file that is too long loses the line, not its life.
+	 */
 	(void)signal(SIGXFSZ, SIG_IGN);
 	return limit(RLIMIT_CORE, 0) && limit(RLIMIT_CPU, l->cpu_s) &&
 	       limit(RLIMIT_FSIZE, l->fsize_bytes) &&

@@ -206,6 +206,27 @@ END
 	as ci-deploy "modelgate done $id"
 }
 
+@test "what was typed of a code is not shown when the question ends before it" {
+	cat >"$BATS_TEST_TMPDIR/half" <<'END'
+set timeout 30
+spawn -noecho $env(TOP)/scripts/sandbox ssh -tt alice
+expect -ex "$ "
+send "modelgate run deploy receipt-ocr@$env(V)\r"
+expect -ex "Verification code:" {} timeout { exit 99 }
+send "4711473"
+exec $env(TOP)/scripts/sandbox root modelgate revoke --user alice </dev/null
+expect -ex "$ " {} timeout { exit 98 }
+send {echo still-$((40 + 2))}
+send "\r"
+expect -ex "still-42" {} timeout { exit 97 }
+send "exit\r"
+expect eof
+END
+	TOP=$top V=$([ "$(serving)" = releases/2 ] && echo 1 || echo 2) run expect -f "$BATS_TEST_TMPDIR/half"
+	ok
+	hasnt 4711473
+}
+
 @test "no program has a signal handler that does work" {
 	# one sets a flag, one ends a copy whose file went away under it
 	run grep -rnoE 'sa_(handler|sigaction) = [a-z]+[^;]*;|[^_a-z]signal\(SIG[A-Z]+, [a-z][^)]*\)' \

@@ -105,7 +105,8 @@ enroll_tty_read(bool echo, void (*ask)(void *arg), void *arg, char *out)
 	ask(arg); /* who answers at once is not flushed */
 	ok = read_line(out);
 	if (is_tty && !echo)
-		(void)tcsetattr(STDIN_FILENO, TCSANOW, &was); /* Rule 1 */
+		/* Rule 1; half an answer is thrown away. */
+		(void)tcsetattr(STDIN_FILENO, ok ? TCSANOW : TCSAFLUSH, &was);
 	if (!ok)
 		explicit_bzero(out, ENROLL_ANSWER_MAX + 1);
 	return ok;
