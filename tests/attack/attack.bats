@@ -206,6 +206,12 @@ END
 	as ci-deploy "modelgate done $id"
 }
 
+@test "the terminal of a command is its user's alone" {
+	run sb ssh -tt ci-deploy "modelgate run do -- 'import os, stat; s = os.stat(os.ttyname(0)); print(oct(stat.S_IMODE(s.st_mode)), s.st_uid == os.getuid(), os.ttyname(0) == os.ttyname(2))'" </dev/null
+	ok
+	has '0o600 True True'
+}
+
 @test "what was typed of a code is not shown when the question ends before it" {
 	cat >"$BATS_TEST_TMPDIR/half" <<'END'
 set timeout 30
