@@ -201,7 +201,7 @@ $(FAULTS): $(call obj,tests/unit/fault.c)
 $(FAULTS): ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(FAULTY))
 
 # Whose every request fails in turn, in this process: starve.c has the names.
-STARVED := $(filter %/test_starve_state %/test_starve_ledger %/test_starve_oms %/test_starve_seal %/test_starve_sshsig,$(UNIT))
+STARVED := $(filter %/test_starve_state %/test_starve_ledger %/test_starve_hub %/test_starve_oms %/test_starve_seal %/test_starve_sshsig,$(UNIT))
 $(STARVED): $(call obj,tests/unit/starve.c)
 $(STARVED): ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(shell sed -nE '/^WRAP./{/,/!N;s/^WRAP.[[:space:]]*[^,]+, ([A-Za-z0-9_]+).*/\1/p}' tests/unit/starve.c))
 
@@ -319,7 +319,7 @@ soak: all $(BENCHTOOLS) ## as root: 20 minutes under load; TIME=seconds, PENDING
 objects: $(call obj,$(src_all))
 lint: all ## what a compiler does not say; scripts/lint NAME: one check
 	$(Q)B=$(B) scripts/lint
-analyze: ## gcc's, clang's and cppcheck's analyzers: 10 minutes of CPU
+analyze: ## gcc's, clang's and cppcheck's analyzers: 40 minutes of CPU
 	$(Q)scripts/analyze gcc build/analyze $(src_all) -- -std=c11 $(DEFS) $(INC)
 	$(Q)scripts/analyze tidy build/analyze $(src_all) -- -std=c11 $(DEFS) $(INC)
 	$(Q)scripts/lint cppcheck

@@ -87,14 +87,16 @@ names_are_names(const char *body)
 	return true;
 }
 
+/* *rp: what kind of error it is. */
 static const char *
-find_flaw(const struct hub_put_view *v)
+find_flaw(const struct hub_put_view *v, enum mg_err *rp)
 {
 	char id[MG_UUID_STR], code[MG_CODE_STR];
 	struct mg_uuid u;
 	enum mg_err r;
 	size_t i;
 
+	*rp = MG_ERR_FORMAT;
 	if (mg_uuid_parse(v->uuid, &u) != MG_ERR_OK)
 		return "no UUID";
 	mg_uuid_format(&u, id);
@@ -104,9 +106,12 @@ find_flaw(const struct hub_put_view *v)
 	if (!mg_esc_is_clean(v->summary))
 		return "the summary does not print";
 	r = mg_text_check_body(v->body, strlen(v->body));
+	if (r == MG_ERR_NOMEM) {
+		*rp = r;
+		return mg_err_str(r);
+	}
 	if (r != MG_ERR_OK)
-		return r == MG_ERR_NOMEM ? mg_err_str(r)
-					 : "the body is malformed";
+		return "the body is malformed";
 	/* Rule 1 */
 	if (!begins_with(v->body, "request", id, code))
 		return "the body names another request";
@@ -127,10 +132,11 @@ find_flaw(const struct hub_put_view *v)
 enum mg_err
 hub_put_check(const struct hub_put_view *v, const char **whyp)
 {
-	const char *why = find_flaw(v);
+	enum mg_err r;
+	const char *why = find_flaw(v, &r);
 
 	*whyp = why == NULL ? "" : why;
-	return why == NULL ? MG_ERR_OK : MG_ERR_FORMAT;
+	return why == NULL ? MG_ERR_OK : r;
 }
 
 /* ---- lists of texts ---- */

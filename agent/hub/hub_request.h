@@ -17,7 +17,7 @@ struct hub_put_view {
 /*
  * Whether the parts fit each other: the body is one that mg_text.h can have
  * rendered, and names the same request, host and requester. MG_ERR_FORMAT
- * and *whyp otherwise.
+ * and *whyp otherwise; MG_ERR_NOMEM when that could not be found out.
  */
 enum mg_err hub_put_check(
     const struct hub_put_view *v, const char **whyp) MG_MUST_CHECK;

@@ -134,14 +134,18 @@ view_of(const struct mg_rec *rec, struct hub_put_view *v)
 }
 
 static const char *
-check_put(const struct hub_request *req, const struct mg_rec *rec)
+check_put(
+    const struct hub_request *req, const struct mg_rec *rec, enum mg_err *rp)
 {
 	struct hub_put_view v;
 	const char *why;
+	enum mg_err r;
 
 	view_of(rec, &v);
-	if (hub_put_check(&v, &why) != MG_ERR_OK)
+	if ((r = hub_put_check(&v, &why)) != MG_ERR_OK) {
+		*rp = r;
 		return why;
+	}
 	if (req == NULL)
 		return NULL;
 	if (strcmp(req->host, v.host) != 0) /* Rule 1 */
@@ -236,12 +240,15 @@ check_verdict(const struct hub_request *req, const struct mg_rec *rec)
 	return NULL;
 }
 
+/* What is wrong with it, or NULL; *rp: as which error. */
 static const char *
-check(const struct hub_request *req, enum kind kind, const struct mg_rec *rec)
+check(const struct hub_request *req, enum kind kind, const struct mg_rec *rec,
+    enum mg_err *rp)
 {
+	*rp = MG_ERR_FORMAT;
 	switch (kind) {
 	case PUT:
-		return check_put(req, rec);
+		return check_put(req, rec, rp);
 	case STATE:
 		return check_state(req, rec);
 	case DECISION:
@@ -443,13 +450,14 @@ fold(void *arg, const struct mg_rec *rec, const char **whyp)
 	struct hub_store *s = arg;
 	struct hub_request *req;
 	enum kind kind;
+	enum mg_err r;
 
 	for (kind = PUT; kind < NKINDS; kind++)
 		if (strcmp(kind_names[kind], str(rec, "t")) == 0)
 			break;
 	req = by_uuid(s, str(rec, "uuid"));
-	if ((*whyp = check(req, kind, rec)) != NULL)
-		return MG_ERR_FORMAT;
+	if ((*whyp = check(req, kind, rec, &r)) != NULL)
+		return r;
 	return apply(s, req, kind, rec);
 }
 
@@ -503,7 +511,7 @@ refuse(char *why, size_t size, enum mg_err r, const char *text)
 
 /*
  * The record that was begun: checked, written, applied. A flaw found here
- * is the caller's input's (MG_ERR_FORMAT).
+ * is the caller's input's (MG_ERR_FORMAT), unless memory was out.
  */
 static enum mg_err
 commit(struct hub_store *s, struct hub_request *req, enum kind kind, char *why,
@@ -518,8 +526,8 @@ commit(struct hub_store *s, struct hub_request *req, enum kind kind, char *why,
 		(void)refuse(why, why_size, r, mg_err_str(r));
 		goto out;
 	}
-	if ((flaw = check(req, kind, &rec)) != NULL) {
-		r = refuse(why, why_size, MG_ERR_FORMAT, flaw);
+	if ((flaw = check(req, kind, &rec, &r)) != NULL) {
+		(void)refuse(why, why_size, r, flaw);
 		goto out;
 	}
 	if ((r = hub_journal_commit(&s->journal)) != MG_ERR_OK) {
