@@ -805,8 +805,8 @@ struct mon {
 	unsigned nwaiting;	/* clients of theirs */
 	struct mon_pace {
 		uint32_t uid;
-		int64_t second;
-		unsigned n;
+		unsigned n; /* that are not forgotten yet */
+		int64_t at_ms;
 	} pace[MON_PACES]; /* how often who connects, by uid */
 	struct mg_timer accept_timer;
 	int files_max; /* descriptors */

@@ -44,7 +44,8 @@
 
 #define ACCEPTS_PER_EVENT 32
 #define REFUSALS_PER_EVENT 256
-#define PACE 4	   /* times clients-per-user, a second */
+#define PACE 4 /* times clients-per-user, a second */
+#define PACE_MEMORY_MS 60000
 #define OFFENCE 16 /* clients-per-user / 16, for a protocol error */
 #define BACKLOG 1024
 #define DOORS 2
@@ -222,6 +223,74 @@ has_hung_up(int fd)
 	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
 }
 
+/* ---- pace (Rule 4) ---- */
+
+/* What that uid has done lately; it is forgotten as fast as it may be done.
+ * Two that share a place in the table only forget of each other. */
+static struct mon_pace *
+pace_of(struct mon *m, uint32_t uid)
+{
+	struct mon_pace *p =
+	    &m->pace[uid * UINT32_C(2654435761) / (UINT32_MAX / MON_PACES + 1)];
+	int64_t now = mg_time_boot_ms(), past = now - p->at_ms, forgotten;
+
+	if (p->uid != uid || past > PACE_MEMORY_MS) {
+		p->uid = uid;
+		p->at_ms = now;
+		p->n = 0;
+		return p;
+	}
+	forgotten = past * PACE * m->conf.clients_per_user / 1000;
+	if (forgotten > 0) {
+		p->at_ms = now;
+		p->n = p->n > forgotten ? p->n - (unsigned)forgotten : 0;
+	}
+	return p;
+}
+
+static bool
+is_hasty(struct mon *m, uint32_t uid)
+{
+	return pace_of(m, uid)->n >= PACE * m->conf.clients_per_user;
+}
+
+/* One connection more, if that is not too many. */
+static bool
+is_too_many(struct mon *m, uint32_t uid)
+{
+	if (is_hasty(m, uid))
+		return true;
+	pace_of(m, uid)->n++;
+	return false;
+}
+
+void
+mon_door_charge(struct mon_client *c)
+{
+	unsigned n = c->m->conf.clients_per_user / OFFENCE;
+
+	if (c->peer.uid == 0)
+		return;
+	pace_of(c->m, c->peer.uid)->n += n;
+	if (c->user->uid != c->peer.uid) /* who makes up uids is one */
+		pace_of(c->m, c->user->uid)->n += n;
+}
+
+/* Says so to who is hasty; the socket stays the caller's. */
+static void
+say_hasty(struct mon *m, int fd)
+{
+	char text[160];
+
+	snprintf(text, sizeof(text),
+	    "you connect to the agent more than %u times a second, or not as "
+	    "it can be used",
+	    PACE * m->conf.clients_per_user);
+	say_why(fd, MG_WHY_BUSY, text,
+	    "wait a second, or have 'clients-per-user' raised in [limits] of "
+	    "agent.ini");
+}
+
 /* ---- workers ---- */
 
 /* One waits, so that the next client does not wait for a fork; more come
@@ -256,6 +325,11 @@ serve_line(struct mon *m)
 	while (m->line != NULL && mon_front_is_ready(m)) {
 		c = m->line->first;
 		if (has_hung_up(c->sock)) { /* Rule 5 */
+			mon_client_free(c);
+			continue;
+		}
+		if (is_hasty(m, c->peer.uid) || is_hasty(m, c->user->uid)) {
+			say_hasty(m, c->sock); /* since it came */
 			mon_client_free(c);
 			continue;
 		}
@@ -418,56 +492,6 @@ take_client(struct mon *m, int fd, const struct mg_peer *peer,
 	mon_job_expect(m, peer->loginuid);
 }
 
-/* The second of that uid, with n connections more. Two that share a place in
- * the table only forget of each other how many it were. */
-static unsigned
-pace(struct mon *m, uint32_t uid, unsigned n)
-{
-	struct mon_pace *p =
-	    &m->pace[uid * UINT32_C(2654435761) / (UINT32_MAX / MON_PACES + 1)];
-	int64_t second = mg_time_boot_ms() / 1000;
-
-	if (p->uid != uid || p->second != second) {
-		p->uid = uid;
-		p->second = second;
-		p->n = 0;
-	}
-	p->n += n;
-	return p->n;
-}
-
-static bool
-is_hasty(struct mon *m, uint32_t uid)
-{
-	return pace(m, uid, 1) > PACE * m->conf.clients_per_user;
-}
-
-void
-mon_door_charge(struct mon_client *c)
-{
-	unsigned n = c->m->conf.clients_per_user / OFFENCE;
-
-	if (c->peer.uid == 0)
-		return;
-	(void)pace(c->m, c->peer.uid, n);
-	if (c->user->uid != c->peer.uid) /* who makes up uids is one */
-		(void)pace(c->m, c->user->uid, n);
-}
-
-static void
-turn_away_hasty(struct mon *m, int fd)
-{
-	char text[160];
-
-	snprintf(text, sizeof(text),
-	    "you connect to the agent more than %u times a second, or not as "
-	    "it can be used",
-	    PACE * m->conf.clients_per_user);
-	turn_away(fd, MG_WHY_BUSY, text,
-	    "wait a second, or have 'clients-per-user' raised in [limits] of "
-	    "agent.ini");
-}
-
 /* Rules 4 and 5. Turns away who has hung up already, and who is hasty, whom
  * the kernel names without a search. */
 static bool
@@ -481,9 +505,10 @@ is_turned_away(struct mon *m, int fd)
 		return true;
 	}
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 ||
-	    cred.uid == 0 || !is_hasty(m, cred.uid))
+	    cred.uid == 0 || !is_too_many(m, cred.uid))
 		return false;
-	turn_away_hasty(m, fd);
+	say_hasty(m, fd);
+	close(fd);
 	return true;
 }
 
@@ -539,9 +564,10 @@ accept_one(struct mon *m, int fd)
 		return;
 	}
 	uid = who_counts(m, &peer);
-	if (peer.uid != 0 && uid != peer.uid && is_hasty(m, uid)) {
+	if (peer.uid != 0 && uid != peer.uid && is_too_many(m, uid)) {
 		close(pidfd);
-		turn_away_hasty(m, fd);
+		say_hasty(m, fd);
+		close(fd);
 		return;
 	}
 	if ((u = user_of(m, uid, peer.uid == 0)) == NULL) {

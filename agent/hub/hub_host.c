@@ -59,7 +59,9 @@ hub_host_deliver(struct hub_peer *p)
 	size_t i;
 
 	for (i = 0; i < s->n; i++) {
-		if (strcmp(s->v[i]->host, p->name) != 0)
+		/* Few of thousands have any: those are looked at. */
+		if (s->v[i]->decisions == NULL ||
+		    strcmp(s->v[i]->host, p->name) != 0)
 			continue;
 		for (d = s->v[i]->decisions; d != NULL; d = d->next)
 			if (d->judged == MG_HUB_UNJUDGED && !d->handed &&
