@@ -573,10 +573,9 @@ conn_submit(struct conn *c, const char *uuid, const char *word,
 	struct mg_conn_done done;
 	struct mg_frame f;
 	uint32_t id;
-	enum mg_err r;
 
 	if (!conn_ask(c, MG_MSG_CONN_SUBMIT_REQ, &req, &id) ||
-	    (r = conn_answer(c, id, CONN_HUB_MS, &f)) != MG_ERR_OK ||
+	    conn_answer(c, id, CONN_HUB_MS, &f) != MG_ERR_OK ||
 	    f.op != MG_MSG_CONN_DONE ||
 	    mg_frame_decode(&f, &done, sizeof(done)) != MG_ERR_OK) {
 		snprintf(out, out_size,

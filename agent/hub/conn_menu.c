@@ -369,6 +369,7 @@ look(struct menu *m, const char *id)
 		decide(m, &item, code, "approve");
 	else if (strcmp(word, "d") == 0)
 		decide(m, &item, code, "deny");
+	item.uuid = item.body = NULL; /* it is static, they are not */
 	free(body);
 	return ok;
 }

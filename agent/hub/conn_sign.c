@@ -47,10 +47,9 @@ conn_agent_put_list(struct mg_buf *b)
 static enum mg_err
 get_kind(struct mg_buf *b, uint8_t expected)
 {
-	enum mg_err r;
 	uint8_t kind;
 
-	if ((r = mg_buf_get_u8(b, &kind)) != MG_ERR_OK)
+	if (mg_buf_get_u8(b, &kind) != MG_ERR_OK)
 		return MG_ERR_FORMAT;
 	if (kind == AGENT_FAILURE)
 		return MG_ERR_PERM;
