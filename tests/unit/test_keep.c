@@ -422,9 +422,11 @@ a_bomb_is_refused(void **state)
 
 	(void)state;
 	lines = bomb((size_t)100 << 20, false);
+	assert_non_null(lines);
 	assert_int_equal(mg_lines_next(lines, &line, &n), MG_ERR_LIMIT);
 	mg_lines_free(lines);
 	lines = bomb((size_t)MG_LINES_UNPACKED_MAX + (1 << 20), true);
+	assert_non_null(lines);
 	while ((r = mg_lines_next(lines, &line, &n)) == MG_ERR_OK)
 		continue;
 	assert_int_equal(r, MG_ERR_FORMAT);

@@ -437,6 +437,7 @@ root_by_hand(uint8_t out[MG_MERKLE_HASH])
 	ssize_t len;
 	FILE *f;
 
+	assert_non_null(sha);
 	mg_merkle_init(&t);
 	assert_int_equal(mg_ledger_list(dirfd_, &v, &n), MG_ERR_OK);
 	for (i = 0; i < n; i++) {
