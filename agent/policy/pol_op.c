@@ -28,6 +28,9 @@ add_op(struct pol_load *ld, const char *name, enum pol_op_kind kind)
 	struct pol_op *op;
 	uint32_t i, n = p->ops.n;
 
+	/* A name whose place was not there: all behind it would miss theirs. */
+	if (ld->no_memory)
+		return POL_NONE;
 	i = pol_map_add(&p->ops, &p->mem, name, strlen(name));
 	if (i == POL_NONE) {
 		ld->no_memory = true;
