@@ -32,10 +32,9 @@
 #include "mon.h"
 #include "mon_job.h"
 
-#define VERIFYING_MAX 8	    /* at once, for all requests */
-#define WAITING_MAX 256	    /* for their turn */
-#define REJECTED_RECORDS 16 /* per request */
-#define SUMMARY_MAX 512
+#define VERIFYING_MAX 8			   /* at once, for all requests */
+#define WAITING_MAX 256			   /* for their turn */
+#define REJECTED_RECORDS 16		   /* per request */
 #define REVIEW_MS (30 * INT64_C(86400000)) /* as the hub counts */
 #define STATUS_MAX 20			   /* words of a link on how it is, */
 #define STATUS_WINDOW_MS 10000		   /* in so long */
@@ -454,21 +453,15 @@ send_put(struct mon_link *l, struct mg_req *req)
 	struct mg_hub_put msg = {.uuid = req->uuid,
 	    .requester = req->user,
 	    .filed_ms = req->filed_ms};
-	char summary[SUMMARY_MAX];
 	struct mon_need *s;
 	struct mg_buf b;
 
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return;
 	mg_buf_init(&b, MG_TEXT_MAX);
-	snprintf(summary, sizeof(summary), "%s%s %s%s%s",
-	    !mg_req_wants_review(req) ? ""
-	    : req->live.tokens > 0
-		? "REVIEW of what broke the glass with tokens: "
-		: "REVIEW of what broke the glass: ",
-	    req->operation, req->model, req->version[0] != '\0' ? "@" : "",
-	    req->version);
-	msg.summary = summary;
+	msg.review = !mg_req_wants_review(req) ? ""
+		     : req->live.tokens > 0    ? "tokens"
+					       : "glass";
 	msg.left_ms = (uint64_t)left_ms(req);
 	mon_req_need(l->m, req, s);
 	memcpy(msg.need, s->need, sizeof(s->need));

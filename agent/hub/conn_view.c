@@ -130,8 +130,9 @@ set_asked(struct conn_row *row, const struct mg_conn_item *m, const char *name)
 		    judged_word(m), m->judged == MG_HUB_REFUSED ? ": " : "",
 		    m->judged == MG_HUB_REFUSED ? m->verdict : "");
 	else
-		snprintf(
-		    raw, sizeof(raw), "%s", roles[0] == '\0' ? "-" : roles);
+		snprintf(raw, sizeof(raw), "%s%s",
+		    m->review[0] != '\0' ? "review: " : "",
+		    roles[0] == '\0' ? "-" : roles);
 	mg_esc_line(raw, row->asked, sizeof(row->asked));
 	row->is_due = !m->ended && roles[0] != '\0' && !has_decided(m);
 }
@@ -500,6 +501,21 @@ put_needs(struct mg_buf *b, const struct mg_conn_item *m, unsigned width)
 	return r;
 }
 
+/* Nobody shall take what has happened for what is asked. */
+static enum mg_err
+put_review(struct mg_buf *b, const struct mg_conn_item *m, unsigned width)
+{
+	char line[160];
+
+	if (m->review[0] == '\0')
+		return MG_ERR_OK;
+	snprintf(line, sizeof(line),
+	    "this has run already: it broke the glass%s; what you sign is "
+	    "what you say of it",
+	    strcmp(m->review, "tokens") == 0 ? " with sealed tokens" : "");
+	return put_words(b, "review", line, width);
+}
+
 enum mg_err
 conn_view_page(struct mg_buf *b, const struct mg_conn_item *m, const char *name,
     unsigned width, int64_t now_ms)
@@ -518,6 +534,7 @@ conn_view_page(struct mg_buf *b, const struct mg_conn_item *m, const char *name,
 		    m->state, left, age,
 		    m->host_up ? "" : "; the host is not connected now");
 	if ((r = put_words(b, "state", line, width)) != MG_ERR_OK ||
+	    (r = put_review(b, m, width)) != MG_ERR_OK ||
 	    (r = put_needs(b, m, width)) != MG_ERR_OK)
 		return r;
 	roles_of(m, name, roles, sizeof(roles));
@@ -630,6 +647,8 @@ conn_view_json(
 	mg_json_str(j, "version", m->version);
 	mg_json_str(j, "state", m->state);
 	mg_json_bool(j, "ended", m->ended);
+	if (m->review[0] != '\0')
+		mg_json_str(j, "review", m->review);
 	mg_json_str(j, "filed", when);
 	mg_json_int(j, "left_s", (int64_t)(m->left_ms / 1000));
 	json_needs(j, m);

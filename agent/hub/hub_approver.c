@@ -44,6 +44,7 @@ fill_item(const struct hub_peer *p, const struct hub_request *req,
 	    m->need, sizeof(m->need) / sizeof(m->need[0]), &req->need);
 	m->agreed_n = copy_list(
 	    m->agreed, sizeof(m->agreed) / sizeof(m->agreed[0]), &req->agreed);
+	m->review = req->review;
 	m->state = req->state;
 	m->ended = req->ended;
 	m->filed_ms = req->filed_ms;

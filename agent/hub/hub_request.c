@@ -103,8 +103,9 @@ find_flaw(const struct hub_put_view *v, enum mg_err *rp)
 	mg_code_from_uuid(&u, code);
 	if (!mg_name_is_valid(v->host) || !mg_name_is_valid(v->requester))
 		return "host or requester is not a name";
-	if (!mg_esc_is_clean(v->summary))
-		return "the summary does not print";
+	if (v->review[0] != '\0' && strcmp(v->review, "glass") != 0 &&
+	    strcmp(v->review, "tokens") != 0)
+		return "no such review";
 	r = mg_text_check_body(v->body, strlen(v->body));
 	if (r == MG_ERR_NOMEM) {
 		*rp = r;
@@ -215,14 +216,14 @@ hub_request_new(const struct hub_put_view *v, int64_t now_ms)
 	req->put_ms = now_ms;
 	req->host = strdup(v->host);
 	req->requester = strdup(v->requester);
-	req->summary = strdup(v->summary);
+	req->review = strdup(v->review);
 	req->body = strdup(v->body);
 	req->state = strdup("pending");
 	req->operation = copy_name(v->body, "operation", false, &ok);
 	req->model = copy_name(v->body, "model", true, &ok);
 	req->version = copy_name(v->body, "version", true, &ok);
 	if (req->host == NULL || req->requester == NULL ||
-	    req->summary == NULL || req->body == NULL || req->state == NULL ||
+	    req->review == NULL || req->body == NULL || req->state == NULL ||
 	    req->operation == NULL || req->model == NULL ||
 	    req->version == NULL ||
 	    hub_strv_set(&req->need, v->need, v->nneed) != MG_ERR_OK)
@@ -258,7 +259,7 @@ hub_request_free(struct hub_request *req)
 	}
 	free(req->host);
 	free(req->requester);
-	free(req->summary);
+	free(req->review);
 	free(req->body);
 	free(req->operation);
 	free(req->model);
@@ -303,7 +304,7 @@ hub_request_weigh(struct hub_request *req)
 	const struct hub_decision *d;
 	size_t n = sizeof(*req), i;
 
-	n += weight(req->body) + weight(req->summary) + weight(req->host);
+	n += weight(req->body) + weight(req->review) + weight(req->host);
 	for (i = 0; i < req->need.n; i++)
 		n += weight(req->need.v[i]);
 	for (i = 0; i < req->agreed.n; i++)

@@ -8,7 +8,7 @@
 
 /* Everything that a request is made of, before it is one. */
 struct hub_put_view {
-	const char *uuid, *host, *requester, *summary, *body;
+	const char *uuid, *host, *requester, *review, *body;
 	const char *const *need;
 	size_t nneed;
 	int64_t filed_ms, deadline_ms;

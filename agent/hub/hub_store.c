@@ -126,7 +126,7 @@ view_of(const struct mg_rec *rec, struct hub_put_view *v)
 	v->uuid = str(rec, "uuid");
 	v->host = str(rec, "host");
 	v->requester = str(rec, "requester");
-	v->summary = str(rec, "summary");
+	v->review = mg_rec_str(rec, "review", "?"); /* none is not "" */
 	v->body = str(rec, "body");
 	v->need = mg_rec_strv(rec, "need", &v->nneed);
 	v->filed_ms = mg_rec_int(rec, "filed", 0);
@@ -318,6 +318,8 @@ apply_put(struct hub_store *s, struct hub_request *req,
 
 	view_of(rec, &v);
 	if (req != NULL) {
+		if ((r = hub_str_set(&req->review, v.review)) != MG_ERR_OK)
+			return r;
 		req->deadline_ms = v.deadline_ms;
 		return hub_strv_set(&req->need, v.need, v.nneed);
 	}
@@ -586,6 +588,7 @@ put_is_news(
 	int64_t d = due - req->deadline_ms;
 
 	return strcmp(req->body, m->body) != 0 ||
+	       strcmp(req->review, m->review) != 0 ||
 	       !hub_strv_equal(&req->need, m->need, m->need_n) ||
 	       d > DEADLINE_SLACK_MS || d < -DEADLINE_SLACK_MS;
 }
@@ -616,7 +619,7 @@ hub_store_put(struct hub_store *s, int64_t now_ms, const char *host,
 	mg_json_str(j, "uuid", m->uuid);
 	mg_json_str(j, "host", host);
 	mg_json_str(j, "requester", m->requester);
-	mg_json_str(j, "summary", m->summary);
+	mg_json_str(j, "review", m->review);
 	mg_json_int(j, "filed", m->filed_ms);
 	mg_json_int(j, "deadline", due);
 	mg_json_strv(j, "need", m->need, m->need_n);
@@ -851,7 +854,7 @@ rewrite_request(
 	mg_json_str(j, "uuid", req->id);
 	mg_json_str(j, "host", req->host);
 	mg_json_str(j, "requester", req->requester);
-	mg_json_str(j, "summary", req->summary);
+	mg_json_str(j, "review", req->review);
 	mg_json_int(j, "filed", req->filed_ms);
 	mg_json_int(j, "deadline", req->deadline_ms);
 	mg_json_strv(j, "need", (const char *const *)req->need.v, req->need.n);

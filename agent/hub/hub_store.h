@@ -39,7 +39,8 @@ struct hub_strv {
 struct hub_request {
 	struct mg_uuid uuid;
 	char id[MG_UUID_STR], code[MG_CODE_STR];
-	char *host, *requester, *summary, *body;
+	char *host, *requester, *body;
+	char *review; /* of what has run: "glass", "tokens"; else empty */
 	char *operation, *model, *version; /* out of the body */
 	struct hub_strv need, agreed;
 	char *state;

@@ -88,7 +88,7 @@ said() { root cat "/tmp/taken/$1" </dev/null 2>/dev/null || echo 0; }
 	pid=$(pid_of modelgated)
 	root touch /tmp/taken/speak /tmp/taken/go </dev/null
 	all_said() { [ "$(said mallory)" -ge $((ops + own)) ] && [ "$(said asked)" -ge "$own" ] && [ "$(said own)" -ge "$ops" ]; }
-	soon -t 60 all_said || fail "of $ops messages $own are clients'; said: mallory $(said mallory) alice $(said asked) front $(said own)"
+	soon -t 240 all_said || fail "of $ops messages $own are clients'; said: mallory $(said mallory) alice $(said asked) front $(said own)"
 	root touch /tmp/taken/stop </dev/null
 	wait "$mallory" "$alice" || :
 	[ "$(pid_of modelgated)" = "$pid" ]

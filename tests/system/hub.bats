@@ -486,6 +486,29 @@ has_no_host() { ! has_host "$1"; }
 	is 0
 }
 
+@test "what has run already is asked for as a review, not as an approval" {
+	request
+	run S bob inbox
+	hasnt 'review'
+	uuid=$(new_uuid)
+	tell host1 "put $uuid web-1 alice 600000 web-1 glass"
+	soon heard host1 "put_ans $uuid ok"
+	short=$(S bob show "$uuid" --json | jq -r .code)
+	run S bob inbox
+	[[ $output =~ $short.*review:\ risk-owner ]] || fail "$short"
+	run S bob show "$short"
+	has 'this has run already: it broke the glass; what you sign'
+	run S bob show "$short" --json
+	[ "$(jq -r .review <<<"$output")" = glass ]
+	# the same request, told anew; and what no host says
+	tell host1 "put $uuid web-1 alice 600000 web-1 tokens"
+	tells() { S bob show "$short" | tr -s ' \n' ' ' | grep -q 'broke the glass with sealed tokens'; }
+	soon tells
+	uuid=$(new_uuid)
+	tell host1 "put $uuid web-1 alice 600000 web-1 other"
+	soon heard host1 "put_ans $uuid .*no such review"
+}
+
 @test "ended requests leave the inbox; --all shows them" {
 	request
 	tell host1 "state $U granted ended risk-owner bob"

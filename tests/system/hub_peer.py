@@ -12,7 +12,7 @@ The framing is written here a second time, from PROTOCOL.md, so that a
 mistake in the C code's codec does not hide itself. Commands come as lines
 on standard input, events go as lines to standard output:
 
-	put UUID HOST REQUESTER LEFT_MS [BODY-HOST]	-> put_ans UUID ok|no TEXT
+	put UUID HOST REQUESTER LEFT_MS [BODY-HOST [REVIEW]]	-> put_ans UUID ok|no TEXT
 	state UUID WORD open|ended [ROLE PERSON]...
 	verdict UUID APPROVER WORD yes|no TEXT
 	ping						-> pong
@@ -245,7 +245,7 @@ class Peer:
         self.send(frame(VERDICT, string(uuid) + string(who) + string(word) +
                         (b"\1" if ok else b"\0") + string(text)))
 
-    def put(self, uuid, host, who, left, body_host=None):
+    def put(self, uuid, host, who, left, body_host=None, review=""):
         text = self.body_of(uuid)
         if not text:
             text = body(uuid, body_host or host, who, time.time())
@@ -253,7 +253,7 @@ class Peer:
                 f.write(text)
         self.send(frame(PUT,
                         string(uuid) + string(text) +
-                        string("deploy fraud-scorer@12") + string(who) +
+                        string(review) + string(who) +
                         strings(["risk-owner", "1", "bob,carol"]) +
                         struct.pack(">qQ", int(time.time() * 1000), int(left))))
 

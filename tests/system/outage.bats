@@ -152,6 +152,8 @@ hub_up()
 	code=$(root modelgate status "$id" --json </dev/null | jq -r '.[0].id')
 	inbox_has() { as carol modelgate inbox </dev/null | grep -q "$code"; }
 	soon -t 20 inbox_has
+	run as carol modelgate inbox </dev/null
+	has 'review: '
 	run as bob "modelgate approve $code --yes" </dev/null
 	failed
 	has 'none of the roles'

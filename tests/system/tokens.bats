@@ -231,6 +231,8 @@ GLASS='--break-glass --reason fire'
 	    --json </dev/null | jq -r '.[0].id')
 	inbox_has() { as carol modelgate inbox </dev/null | grep -q "$code"; }
 	soon -t 20 inbox_has
+	run as carol "modelgate show $code" </dev/null
+	has 'it broke the glass with sealed tokens'
 	as carol "modelgate approve $code --yes -m seen" </dev/null
 	hub_down
 	run with_tokens alice "modelgate run swap receipt-ocr $GLASS" \

@@ -90,7 +90,7 @@ put_as(const char *key_host, const char *body_host, unsigned i, bool *newp)
 	memset(&m, 0, sizeof(m));
 	m.uuid = id;
 	m.body = mg_buf_cstr(&b);
-	m.summary = "deploy fraud@12";
+	m.review = "";
 	m.requester = "alice";
 	m.need[0] = "risk-owner";
 	m.need[1] = "1";
@@ -194,7 +194,7 @@ dump(void)
 		q = s.v[i];
 		assert_int_equal(
 		    mg_buf_putf(&b, "%s %s %s %s|%s|%s %s %s|%s %d %lld %lld\n",
-			q->id, q->code, q->host, q->requester, q->summary,
+			q->id, q->code, q->host, q->requester, q->review,
 			q->operation, q->model, q->version, q->state, q->ended,
 			(long long)q->deadline_ms, (long long)q->filed_ms),
 		    MG_ERR_OK);
@@ -440,7 +440,7 @@ rule2_a_body_never_changes(void **state_)
 	memset(&m, 0, sizeof(m));
 	m.uuid = id;
 	m.body = mg_buf_cstr(&b);
-	m.summary = "x";
+	m.review = "";
 	m.requester = "mallory";
 	assert_int_equal(hub_store_put(&s, NOW, "web-1", &m, &req, &is_new, why,
 			     sizeof(why)),
@@ -499,7 +499,7 @@ a_malformed_body_is_refused(void **state_)
 		memset(&m, 0, sizeof(m));
 		m.uuid = id;
 		m.body = body;
-		m.summary = "x";
+		m.review = "";
 		m.requester = "alice";
 		assert_int_equal(hub_store_put(&s, NOW, "web-1", &m, &req,
 				     &is_new, why, sizeof(why)),

@@ -74,7 +74,7 @@ make_body(struct mg_buf *b, const char *id)
 static void
 put(struct hub_store *s, unsigned i)
 {
-	struct mg_hub_put m = {.summary = "deploy fraud@12",
+	struct mg_hub_put m = {.review = "glass",
 	    .requester = "alice",
 	    .need = {"risk-owner", "1", "bob,carol"},
 	    .need_n = 3,
