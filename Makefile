@@ -337,9 +337,9 @@ check: ## as root: install what is needed, build, run every test
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) check-all
 	$(Q)chown -R --reference=Makefile build
 check-all: all $(UNIT) $(PAMTESTS) $(ATTACKS) $(SHIMS) $(B)/bench/ledger_bench fuzz-build
-	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) prove --merge --timer -j$(JOBS) -e '' $(UNIT) scripts/lint tests/docs/agree tests/fuzz/replay $(GOLDEN) $(SYSTEM)
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) tests/prove $(JOBS) $(UNIT) scripts/lint tests/docs/agree tests/fuzz/replay $(GOLDEN) $(SYSTEM)
 test: all $(UNIT) fuzz-build ## without root: unit tests, lint, corpora
-	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) prove --merge --timer -j$(JOBS) -e '' $(UNIT) scripts/lint tests/docs/agree tests/fuzz/replay $(GOLDEN)
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) tests/prove $(JOBS) $(UNIT) scripts/lint tests/docs/agree tests/fuzz/replay $(GOLDEN)
 
 .PHONY: demo
 demo: ## as root: the whole story, in a sandbox, step by step

@@ -39,7 +39,7 @@ restart()
 	local n
 	n=$(starts)
 	sb service modelgated restart
-	soon -t 30 started_since "$n"
+	soon started_since "$n"
 }
 starts() { root grep -c 'evt=ready host' /var/log/modelgate/modelgated.log </dev/null || :; }
 started_since() { [ "$(starts)" -gt "$1" ]; }
@@ -140,11 +140,11 @@ said() { root cat "/tmp/taken/$1" </dev/null 2>/dev/null || echo 0; }
 	root sh -c "echo $u >/tmp/taken/uuid" </dev/null
 	taken mg-link link
 	rejections() { [ "$(ledger rejected | jq -c "select(.uuid == \"$u\")" | wc -l)" -ge "$1" ]; }
-	soon -t 30 rejections 12
-	soon -t 30 tried
+	soon rejections 12
+	soon tried
 	# what it floods with is not all on the log, and how much is not, is
 	dropped() { sb log modelgated | grep -q 'event=decision-rejected dropped='; }
-	soon -t 30 dropped
+	soon dropped
 	[ "$(sb log modelgated | grep -c evt=decision-rejected)" -le 1100 ]
 	is_state "$id" pending
 	[ -z "$(gained)" ] || fail "$(gained)"
@@ -166,7 +166,7 @@ said() { root cat "/tmp/taken/$1" </dev/null 2>/dev/null || echo 0; }
 		taken mg-link witness
 		as bob true # a record
 		root modelgate checkpoint --quiet </dev/null
-		soon -t 30 gave_up "$n"
+		soon gave_up "$n"
 		[ "$(said asked)" -le 5 ] || fail "$size: $(said asked) times"
 		[ "$(said asked)" -ge 1 ]
 		n=$((n + 1))
@@ -174,14 +174,14 @@ said() { root cat "/tmp/taken/$1" </dev/null 2>/dev/null || echo 0; }
 	given_back
 	root modelgate checkpoint --quiet </dev/null
 	countersigned() { sb log modelgated | grep -q 'checkpoint countersigned'; }
-	soon -t 30 countersigned
+	soon countersigned
 }
 
 @test "a hub that shows an old countersignature again has it kept once more at most" {
 	newest() { root cat /var/lib/modelgate/ledger/checkpoints </dev/null | awk 'BEGIN { RS = "" } NR % 2 { body = $0; next } /modelgate-hub/ { last = body "\n\n" $0 } END { if (last != "") print last }'; }
 	kept() { newest | grep -q modelgate-hub; }
 	root modelgate checkpoint --quiet </dev/null
-	soon -t 30 kept
+	soon kept
 	root mkdir -p /tmp/taken </dev/null
 	newest >"$BATS_TEST_TMPDIR/note"
 	size=$(sed -n 2p "$BATS_TEST_TMPDIR/note")
@@ -196,7 +196,7 @@ said() { root cat "/tmp/taken/$1" </dev/null 2>/dev/null || echo 0; }
 	for i in 1 2 3; do
 		as bob true # a record
 		root modelgate checkpoint --quiet </dev/null
-		soon -t 30 refused "$i"
+		soon refused "$i"
 	done
 	# What the agent knew before it started anew it takes once.
 	[ "$(copies)" -le $((n + 1)) ] || fail "$(copies) copies, $n before"
@@ -217,7 +217,7 @@ said() { root cat "/tmp/taken/$1" </dev/null 2>/dev/null || echo 0; }
 		taken mg-verify $judge
 		taken mg-link link
 		rejections() { [ "$(ledger rejected | jq -c "select(.uuid == \"$u\")" | wc -l)" -ge 6 ]; }
-		soon -t 30 rejections
+		soon rejections
 		given_back
 		[ "$(of decision)" -eq "$decisions" ] || fail "$judge alone was believed"
 		is_state "$id" pending
@@ -237,7 +237,7 @@ said() { root cat "/tmp/taken/$1" </dev/null 2>/dev/null || echo 0; }
 	pipeline deploy "receipt-ocr@$v" # who was cut off finds it again
 	approve carol "$id"
 	is_revoked() { is_state "$id" revoked; }
-	soon -t 20 is_revoked
+	soon is_revoked
 	[ "$(of run)" -eq "$runs" ]
 	[ -z "$(gained)" ] || fail "$(gained)"
 	given_back

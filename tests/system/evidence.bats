@@ -35,7 +35,7 @@ setup_file()
 	root find /var/lib/modelgate-hub -name '*tree*' -delete </dev/null
 	sb service modelgate-hub start
 	sb service modelgated start
-	soon -t 30 root modelgate status </dev/null
+	soon root modelgate status </dev/null
 	extra_policy <<'END'
 [operation note]
 command = /bin/true

@@ -210,7 +210,7 @@ starved()
 	alive
 	declared_get_in
 	is_state "$id" pending
-	[ $((SECONDS - t)) -le 30 ] || fail "somebody had to wait"
+	[ $((SECONDS - t)) -le 60 ] || fail "somebody had to wait"
 	for pid in $(pgrep_in -x "$1"); do
 		[ "$(cpu_ms "$pid")" -lt $((20000)) ] || fail "it spins"
 	done
@@ -232,16 +232,16 @@ is_decided() { is_state "$id" granted || is_state "$id" used; }
 		starved "$part" as
 	done
 	is_state "$id" pending
-	soon -t 30 approve bob "$id"
-	soon -t 30 approve carol "$id"
-	soon -t 30 is_decided
+	soon approve bob "$id"
+	soon approve carol "$id"
+	soon is_decided
 	# Its client was cut off with the worker of mg-front; it asks again.
 	is_state "$id" used || {
-		soon -t 30 pipeline_ended
+		soon pipeline_ended
 		rm -f "$BATS_TEST_TMPDIR/status"
 		pipeline deploy receipt-ocr@2
 	}
-	soon -t 30 pipeline_ended
+	soon pipeline_ended
 	is_state "$id" used
 	run root modelgate verify </dev/null
 	ok
@@ -271,9 +271,9 @@ is_decided() { is_state "$id" granted || is_state "$id" used; }
 	start=$SECONDS
 	run hello
 	alive
-	[ $((SECONDS - start)) -le 10 ] || fail "the agent hung"
+	[ $((SECONDS - start)) -le 30 ] || fail "the agent hung"
 	# It was replaced: the next question has an answer.
-	soon -t 20 hello
+	soon hello
 	# shellcheck disable=SC2086
 	kill -KILL $pids 2>/dev/null || :
 }
@@ -281,7 +281,7 @@ is_decided() { is_state "$id" granted || is_state "$id" used; }
 # asks: as a service that has its groups from elsewhere; nobody here asks NSS.
 asks()
 {
-	timeout 20 "$top/scripts/sandbox" root python3 -c 'import os, sys
+	timeout 30 "$top/scripts/sandbox" root python3 -c 'import os, sys
 os.setgroups([]); os.setgid(7101); os.setuid(int(sys.argv[1]))
 os.execvp("modelgate", ["modelgate", "run", "hello"])' "$1" </dev/null 3>&- 9>&-
 }
@@ -299,16 +299,16 @@ os.execvp("modelgate", ["modelgate", "run", "hello"])' "$1" </dev/null 3>&- 9>&-
 	done
 	t=$SECONDS
 	alive
-	[ $((SECONDS - t)) -le 3 ] || fail "root waited $((SECONDS - t)) s"
+	[ $((SECONDS - t)) -le 15 ] || fail "root waited $((SECONDS - t)) s"
 	declared_get_in
-	[ $((SECONDS - t)) -le 20 ] || fail "they waited $((SECONDS - t)) s"
+	[ $((SECONDS - t)) -le 60 ] || fail "they waited $((SECONDS - t)) s"
 	wait
 	cat "$BATS_TEST_TMPDIR"/asked-* >&2
 	run ! grep -x hello "$BATS_TEST_TMPDIR"/asked-*
 	t=$SECONDS
 	run asks 7001
 	[ "$status" -eq 125 ] || fail "it was not refused"
-	[ $((SECONDS - t)) -le 8 ] || fail "it waited $((SECONDS - t)) s"
+	[ $((SECONDS - t)) -le 20 ] || fail "it waited $((SECONDS - t)) s"
 	sb log modelgated | grep -q 'name service does not answer'
 	root rm /run/sandbox/nss-hangs </dev/null
 	soon asks 7006
@@ -331,7 +331,7 @@ goes_on_with_people() { soon hello && as alice true </dev/null; }
 	[ "$status" -eq 125 ] || fail "it was not refused"
 	hasnt hello$'\n'
 	has 'the kernel did not take the record'
-	[ $((SECONDS - start)) -le 20 ] || fail "it took too long"
+	[ $((SECONDS - start)) -le 60 ] || fail "it took too long"
 	goes_on
 }
 
@@ -348,9 +348,9 @@ no_outage() { ! outage; }
 	is_state "$id" pending
 	declared_get_in
 	pkill_in -CONT '^(modelgate-hub|mg-hub-conn)'
-	soon -t 30 no_outage
-	soon -t 30 approve bob "$id"
-	soon -t 30 approve carol "$id"
-	soon -t 30 pipeline_ended
+	soon no_outage
+	soon approve bob "$id"
+	soon approve carol "$id"
+	soon pipeline_ended
 	is_state "$id" used
 }

@@ -20,7 +20,7 @@ menu()
 	local who=$1
 	shift
 	{
-		echo 'set timeout 20'
+		echo 'set timeout 90'
 		echo "spawn -noecho nsenter -t $NS -m -n -p -- env" \
 		    "SSH_AUTH_SOCK=$W/agent TERM=xterm ssh -tt $*" \
 		    "-F $W/k/config -i $W/k/$who -p 7022 127.0.0.1"

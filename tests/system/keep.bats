@@ -92,7 +92,7 @@ set_conf() { root sh -c 'cat >>/etc/modelgate/agent.ini' <<<"$1"; }
 	pipeline discard ledger-x@106
 	id=$(wait_for_request)
 	approve bob "$id"
-	soon -t 30 pipeline_ended
+	soon pipeline_ended
 	[ "$(cat "$BATS_TEST_TMPDIR/status")" -ne 0 ]
 	pipeline_said | grep 'refused: '
 	has_file "$(segment 1 jsonl.zst)"
@@ -104,7 +104,7 @@ set_conf() { root sh -c 'cat >>/etc/modelgate/agent.ini' <<<"$1"; }
 	id=$(wait_for_request)
 	approve bob "$id"
 	approve carol "$id"
-	soon -t 30 pipeline_ended
+	soon pipeline_ended
 	pipeline_said | grep 'not as old'
 	has_file "$(segment 213 jsonl.zst)"
 }
@@ -117,7 +117,7 @@ keep-days = 183'
 	id=$(wait_for_request)
 	approve bob "$id" 'old enough'
 	approve carol "$id"
-	soon -t 30 pipeline_ended
+	soon pipeline_ended
 	pipeline_said
 	[ "$(cat "$BATS_TEST_TMPDIR/status")" -eq 0 ]
 	pipeline_said | grep 'records 1 to 318 are discarded'
@@ -187,7 +187,7 @@ deployed()
 	id=$(wait_for_request)
 	approve bob "$id"
 	approve carol "$id"
-	soon -t 30 pipeline_ended
+	soon pipeline_ended
 	soon is_state "$id" used
 	[ "$(cat "$BATS_TEST_TMPDIR/status")" -eq 0 ]
 	served

@@ -90,7 +90,7 @@ finish()
 		pipeline deploy "receipt-ocr@$v"
 	fi
 	soon approve carol "$id" || fail "carol could not approve: $(approve carol "$id" 2>&1; sb log modelgate-hub | tail -n 20; sb log modelgated | tail -n 5)"
-	soon -t 20 pipeline_ended || fail "it did not end: $(cat "$BATS_TEST_TMPDIR/pipeline")"
+	soon pipeline_ended || fail "it did not end: $(cat "$BATS_TEST_TMPDIR/pipeline")"
 	[ "$(cat "$BATS_TEST_TMPDIR/status")" = 0 ] || fail "$(cat "$BATS_TEST_TMPDIR/pipeline")"
 	[[ $(serving) == *"$v" ]] || fail "it was not deployed"
 	soon is_state "$id" used
@@ -124,7 +124,7 @@ at_prompt()
 {
 	rm -f "$BATS_TEST_TMPDIR/asked" "$BATS_TEST_TMPDIR/killed"
 	expect -f - >"$BATS_TEST_TMPDIR/alice" 2>&1 3>&- <<END &
-set timeout 30
+set timeout 90
 spawn -noecho $top/scripts/sandbox ssh -tt alice modelgate run rollback receipt-ocr@$1
 expect -ex "Verification code:" {} eof { puts "never asked"; exit 98 }
 exec touch $BATS_TEST_TMPDIR/asked
@@ -134,7 +134,7 @@ catch { send "\003" }
 expect eof {} timeout { puts "nothing happens"; exit 99 }
 exit [lindex [wait] 3]
 END
-	soon -t 20 test -e "$BATS_TEST_TMPDIR/asked"
+	soon test -e "$BATS_TEST_TMPDIR/asked"
 }
 
 @test "killed at the question for the second factor: nothing is proven, nothing granted" {
@@ -353,7 +353,7 @@ came() { [ "$(grep -c '^[0-9]' "$BATS_TEST_TMPDIR/visits")" -ge "$1" ]; }
 	pipeline deploy "receipt-ocr@$(other_version)"
 	id=$(wait_for_request)
 	# 200 ms, doubled each time, give or take half: never earlier.
-	soon -t 30 came 6
+	soon came 6
 	pkill_in -f '^python3 - [0-9]*$'
 	mapfile -t at < <(grep '^[0-9]' "$BATS_TEST_TMPDIR/visits" | tail -n 6)
 	for i in 2 3 4; do
@@ -363,9 +363,9 @@ came() { [ "$(grep -c '^[0-9]' "$BATS_TEST_TMPDIR/visits")" -ge "$1" ]; }
 	is_state "$id" pending
 	sb service modelgate-hub start
 	# Nobody asks for it: it calls again, and submits again.
-	soon -t 40 approve bob "$id"
+	soon approve bob "$id"
 	soon approve carol "$id"
-	soon -t 20 pipeline_ended
+	soon pipeline_ended
 	[ "$(cat "$BATS_TEST_TMPDIR/status")" = 0 ]
 }
 

@@ -26,7 +26,7 @@ of() { ledger "$1" | jq -c "select($2)" | wc -l; }
 guesses()
 {
 	N=$1 USER_NAME=$2 USER_COMMAND=$3 TOP=$top expect -f - <<'END'
-set timeout 30
+set timeout 90
 set n 0
 spawn -noecho $env(TOP)/scripts/sandbox ssh -tt $env(USER_NAME) $env(USER_COMMAND)
 expect {
@@ -177,7 +177,7 @@ is_as_before() { [ "$(count_fds)" -le $((fds + 16)) ] && [ "$(count_workers)" -l
 	[ "$(jq length <<<"$output")" -ge 200 ]
 	exec 8>&-
 	output=
-	soon -t 45 is_as_before || fail "$(count_fds) descriptors, $(count_workers) workers; before $fds, $workers"
+	soon is_as_before || fail "$(count_fds) descriptors, $(count_workers) workers; before $fds, $workers"
 }
 
 @test "promise8 users have turns, not connections: who comes alone is not behind all that others have waiting" {

@@ -61,13 +61,13 @@ hub_down()
 {
 	sb service modelgate-hub stop
 	kill -HUP "$(pid_of modelgated)"
-	soon -t 20 is_down
+	soon is_down
 }
 is_up() { ! is_down; }
 hub_up()
 {
 	sb service modelgate-hub start
-	soon -t 20 is_up
+	soon is_up
 }
 
 @test "a restart of the hub is no outage" {
@@ -151,7 +151,7 @@ hub_up()
 	id=$(ledger grant | jq -rs 'last.uuid')
 	code=$(root modelgate status "$id" --json </dev/null | jq -r '.[0].id')
 	inbox_has() { as carol modelgate inbox </dev/null | grep -q "$code"; }
-	soon -t 20 inbox_has
+	soon inbox_has
 	run as carol modelgate inbox </dev/null
 	has 'review: '
 	run as bob "modelgate approve $code --yes" </dev/null

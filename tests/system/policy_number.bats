@@ -68,7 +68,7 @@ sign_text()
 @test "modelgate approve: typed on the terminal, part of what is signed" {
 	ask_number one m@2
 	TOP=$top ID=$id NUMBER=$number run expect -f - <<'END'
-set timeout 20
+set timeout 90
 spawn -noecho $env(TOP)/scripts/sandbox ssh -tt bob modelgate approve $env(ID)
 expect {
 	-ex "number on the requester's terminal: " { send "$env(NUMBER)\r"; exp_continue }
@@ -124,7 +124,7 @@ END
 @test "the hub's menu asks for it" {
 	ask_number one m@5
 	TOP=$top ID=$id NUMBER=$number run expect -f - <<'END'
-set timeout 20
+set timeout 90
 spawn -noecho $env(TOP)/scripts/sandbox ssh -tt bob "ssh-agent sh -c 'ssh-add -q; ssh -A -tt hub'"
 expect {
 	-ex "q to leave: " {}

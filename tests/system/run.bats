@@ -130,7 +130,7 @@ run_sh() { as alice "modelgate run sh -- '$1'"; }
 
 @test "on a terminal: a pty of its own, its size, Ctrl-C, Ctrl-Z and fg" {
 	run expect -f - <<END
-set timeout 20
+set timeout 90
 proc want {what} { expect -ex \$what {} timeout { puts "no \$what"; exit 1 } eof { puts "eof before \$what"; exit 1 } }
 spawn -noecho $top/scripts/sandbox ssh alice
 stty rows 33 columns 91 < \$spawn_out(slave,name)
@@ -160,7 +160,7 @@ END
 
 @test "the window's size follows, and signals reach the command" {
 	run expect -f - <<END
-set timeout 20
+set timeout 90
 proc want {what} { expect -ex \$what {} timeout { puts "no \$what"; exit 1 } }
 spawn -noecho $top/scripts/sandbox ssh alice
 want {alice@gpu-7:~\$ }
@@ -240,7 +240,7 @@ killed()
 	start_storm out
 	pkill_in -f "sshd: alice" || :
 	soon none '^sleep 4444'
-	soon -t 20 killed logout
+	soon killed logout
 }
 
 @test "promise4 what the command leaves behind lives as long as the grant, no longer" {

@@ -278,7 +278,7 @@ uuid() { root modelgate status "$1" --json </dev/null | jq -r '.[0].uuid'; }
 @test "a request that goes while its code is asked for is told so, and nothing breaks" {
 	pid=$(pid_of modelgated)
 	TOP=$top V=$(other_version) expect -f - <<'END' &
-set timeout 30
+set timeout 90
 spawn -noecho $env(TOP)/scripts/sandbox ssh -tt alice modelgate run deploy receipt-ocr@$env(V)
 expect -ex "Verification code:" {} timeout { exit 99 }
 expect eof {} timeout { exit 98 }
@@ -355,7 +355,7 @@ END
 	v=$(other_version)
 	sb factor alice # whose codes nobody used yet: no need to wait for one
 	wrong() { CODE=$1 TOP=$top V=$v expect -f - <<'END'
-set timeout 30
+set timeout 90
 spawn -noecho $env(TOP)/scripts/sandbox ssh -tt alice modelgate run rollback receipt-ocr@$env(V)
 expect {
 	-ex "Verification code:" { send "$env(CODE)\r"; exp_continue }

@@ -46,12 +46,12 @@ hub_down()
 {
 	sb service modelgate-hub stop
 	kill -HUP "$(pid_of modelgated)"
-	soon -t 20 is_down
+	soon is_down
 }
 hub_up()
 {
 	sb service modelgate-hub start
-	soon -t 20 is_up
+	soon is_up
 }
 
 # make_set [OPTION...]: a new one; its name and tokens into $set and $t1 ...
@@ -230,7 +230,7 @@ GLASS='--break-glass --reason fire'
 	code=$(root modelgate status "$(ledger grant | jq -rs 'last.uuid')" \
 	    --json </dev/null | jq -r '.[0].id')
 	inbox_has() { as carol modelgate inbox </dev/null | grep -q "$code"; }
-	soon -t 20 inbox_has
+	soon inbox_has
 	run as carol "modelgate show $code" </dev/null
 	has 'it broke the glass with sealed tokens'
 	as carol "modelgate approve $code --yes -m seen" </dev/null
@@ -266,7 +266,7 @@ GLASS='--break-glass --reason fire'
 	code=$(root modelgate status "$(ledger grant | jq -rs 'last.uuid')" \
 	    --json </dev/null | jq -r '.[0].id')
 	inbox_has() { as carol modelgate inbox </dev/null | grep -q "$code"; }
-	soon -t 20 inbox_has
+	soon inbox_has
 	as carol "modelgate approve $code --yes -m seen" </dev/null
 	hub_down
 }
@@ -287,7 +287,7 @@ GLASS='--break-glass --reason fire'
 	has 'op=modelgate:tokens-lock'
 	sb service modelgated kill
 	sb service modelgated start
-	soon -t 20 is_down
+	soon is_down
 	run with_tokens alice "modelgate run swap receipt-ocr $GLASS" "$t1" "$t2"
 	[ "$status" -eq 125 ]
 	has 'too many wrong tokens'
@@ -307,7 +307,7 @@ review_last()
 	code=$(root modelgate status "$code" --json </dev/null | jq -r '.[0].id')
 	hub_up
 	inbox_has() { as carol modelgate inbox </dev/null | grep -q "$code"; }
-	soon -t 20 inbox_has
+	soon inbox_has
 	as carol "modelgate approve $code --yes -m seen" </dev/null
 	hub_down
 }
@@ -338,7 +338,7 @@ traced() { [ "$(awk '/^TracerPid/ { print $2 }' "/proc/$(pid_of modelgated)/stat
 		ledger tokens | jq -r 'select(.what == "used").uuid' >"$BATS_TEST_TMPDIR/used"
 		run grep -vxFf "$BATS_TEST_TMPDIR/used" "$BATS_TEST_TMPDIR/waived"
 		[ "$output" = '' ]
-		soon -t 20 is_down
+		soon is_down
 		# what was granted after all is not there for the next
 		root modelgate revoke --all </dev/null
 	done

@@ -249,7 +249,7 @@ check_by_hand()
 	openssl ec -in "$KEYS/prime256v1.key" -aes128 -passout pass:secret \
 	    -out locked.key
 	run expect -c "
-		set timeout 20
+		set timeout 90
 		spawn $ART sign model --key locked.key
 		expect -re {pass phrase.*:} { send secret\r }
 		expect eof
