@@ -245,13 +245,14 @@ start_tcp(struct link *l)
 	int err;
 
 	l->deadline_ms = mg_time_boot_ms() + CONNECT_MS;
-	if ((err = getaddrinfo(l->address, l->port, &hints, &list)) != 0) {
+	err = getaddrinfo(l->address, l->port, &hints, &list);
+	if (err != 0) {
 		hints.ai_flags = AI_NUMERICSERV; /* no address but loopback */
-		if ((err = getaddrinfo(l->address, l->port, &hints, &list)) !=
-		    0)
-			return bad(l, "cannot find '%s': %s", l->address,
-			    gai_strerror(err));
+		err = getaddrinfo(l->address, l->port, &hints, &list);
 	}
+	if (err != 0)
+		return bad(
+		    l, "cannot find '%s': %s", l->address, gai_strerror(err));
 	l->sock = connect_to(list, l->attempt++);
 	err = errno;
 	freeaddrinfo(list);

@@ -145,7 +145,7 @@ void
 hub_peer_violation(struct hub_peer *p, const char *what)
 {
 	mg_log(MG_EVT_PROTO, "from=%s name=%s state=%s %s", p->addr, p->name,
-	    state_names[p->state], what);
+	    p->state < HUB_PEER_NSTATES ? state_names[p->state] : "?", what);
 	hub_peer_end(p);
 }
 

@@ -24,7 +24,8 @@ raw_value(const char *body, const char *key, size_t *np)
 
 	*np = 0;
 	for (; (nl = strchr(p, '\n')) != NULL; p = nl + 1) {
-		if (strncmp(p, key, klen) != 0 || strncmp(p + klen, ": ", 2))
+		if (strncmp(p, key, klen) != 0 ||
+		    strncmp(p + klen, ": ", 2) != 0)
 			continue;
 		*np = (size_t)(nl - p) - klen - 2;
 		return p + klen + 2;

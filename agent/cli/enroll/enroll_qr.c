@@ -117,7 +117,8 @@ enroll_qr_put(struct mg_buf *b, const char *text,
 					: put_cells(b, &p)) == MG_ERR_OK;
 	if (!ok) /* cut back to where it was */
 		b->len = b->off + before;
-	explicit_bzero(qr->data, (size_t)(qr->width * qr->width)); /* Rule 2 */
+	explicit_bzero(
+	    qr->data, (size_t)qr->width * (size_t)qr->width); /* Rule 2 */
 	QRcode_free(qr);
 	return ok;
 }

@@ -220,7 +220,7 @@ highest(const struct rep *rp, size_t step)
 static void
 days(const struct rep *rp)
 {
-	size_t step = (rp->ndays + BARS_MAX - 1) / BARS_MAX, i;
+	size_t step = (rp->ndays + BARS_MAX - 1) / BARS_MAX, i, nth = 0;
 	size_t bars = (rp->ndays + step - 1) / step;
 	double w = 1000.0 / (double)(bars > 20 ? bars : 20);
 	unsigned long max = highest(rp, step);
@@ -236,7 +236,7 @@ days(const struct rep *rp)
 	    rp->nall, rp->ndays, max, step);
 	for (i = 0; i < rp->ndays; i += step)
 		bar(rp, i, i + step < rp->ndays ? i + step : rp->ndays,
-		    (double)max, w * (double)(i / step), w * 0.85);
+		    (double)max, w * (double)nth++, w * 0.85);
 	printf("</svg><p class=k>The highest bar is %lu."
 	       "<i style=\"background:var(--good)\"></i>asked "
 	       "<i style=\"background:var(--bad)\"></i>refused or denied</p>"
