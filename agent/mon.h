@@ -797,7 +797,8 @@ struct mon {
 		struct mon *m;
 		int fd;
 		struct mg_watch *watch;
-	} doors[2]; /* everybody's, and root's alone */
+		bool is_deaf; /* no descriptor for who came last */
+	} doors[2];	      /* everybody's, and root's alone */
 	struct mon_client *clients;
 	unsigned nclients;
 	struct mon_user *users; /* who has connections */

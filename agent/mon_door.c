@@ -594,6 +594,19 @@ accept_again(void *arg)
 			mg_watch_set(m->doors[i].watch, EPOLLIN);
 }
 
+/* It stays readable: the loop would turn without end. */
+static void
+be_deaf(struct mon_door *d, int error)
+{
+	if (!d->is_deaf)
+		mg_log(MG_EVT_LIMIT, "why='nobody is accepted: %s'",
+		    strerror(error));
+	d->is_deaf = true;
+	mg_watch_set(d->watch, 0);
+	mon_timer_set(d->m, &d->m->accept_timer,
+	    mg_time_boot_ms() + ACCEPT_AGAIN_MS, accept_again, d->m);
+}
+
 static void
 door_ready(void *arg, uint32_t events)
 {
@@ -603,6 +616,8 @@ door_ready(void *arg, uint32_t events)
 	(void)events;
 	while (accepted < ACCEPTS_PER_EVENT && refused < REFUSALS_PER_EVENT) {
 		fd = accept4(d->fd, NULL, NULL, SOCK_CLOEXEC);
+		if (fd != -1)
+			d->is_deaf = false;
 		if (fd != -1 && is_turned_away(d->m, fd)) {
 			refused++;
 			continue;
@@ -612,13 +627,9 @@ door_ready(void *arg, uint32_t events)
 			accept_one(d->m, fd);
 			continue;
 		}
-		if (errno != EMFILE && errno != ENFILE && errno != ENOMEM &&
-		    errno != ENOBUFS)
-			return;
-		/* It stays readable: the loop would turn without end. */
-		mg_watch_set(d->watch, 0);
-		mon_timer_set(d->m, &d->m->accept_timer,
-		    mg_time_boot_ms() + ACCEPT_AGAIN_MS, accept_again, d->m);
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
+		    errno == ENOBUFS)
+			be_deaf(d, errno);
 		return;
 	}
 }

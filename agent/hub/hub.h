@@ -92,6 +92,8 @@ struct hub {
 	struct mg_watch *listen_watch[HUB_LISTEN_MAX];
 	int listen_fd[HUB_LISTEN_MAX];
 	size_t nlisten;
+	bool is_deaf; /* there was no descriptor for who came last */
+	struct mg_timer listen_timer;
 	int log_fd[2]; /* what children write comes out of [0] */
 	struct mg_watch *log_watch;
 	struct mg_buf log_in;

@@ -39,6 +39,7 @@
 
 #define ACCEPT_ROUND 64
 #define BACKLOG 4096
+#define LISTEN_AGAIN_MS 50 /* when descriptors are out */
 #define DOOR_WAITING 8	   /* at a narrow door, */
 #define DOOR_LOGINS 2	   /* going through it, nobody we know, */
 #define DOOR_GRACE_MS 3000 /* for so long */
@@ -377,32 +378,77 @@ free_a_descriptor(struct hub *hub)
 	return true;
 }
 
+static bool
+is_out_of_room(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM ||
+	       error == ENOBUFS;
+}
+
+static void
+listen_again(void *arg)
+{
+	struct hub *hub = arg;
+	size_t i;
+
+	for (i = 0; i < hub->nlisten; i++)
+		mg_watch_set(hub->listen_watch[i], EPOLLIN);
+}
+
+/* There is nothing to give back: what waits to be accepted stays readable,
+ * and the loop would turn without end. */
+static void
+be_deaf(struct hub *hub, int error)
+{
+	size_t i;
+
+	if (!hub->is_deaf)
+		mg_log(MG_EVT_LIMIT, "nobody is accepted: %s", strerror(error));
+	hub->is_deaf = true;
+	if (mg_timer_set(hub->loop, &hub->listen_timer,
+		mg_time_boot_ms() + LISTEN_AGAIN_MS, listen_again,
+		hub) != MG_ERR_OK)
+		return;
+	for (i = 0; i < hub->nlisten; i++)
+		mg_watch_set(hub->listen_watch[i], 0);
+}
+
+static void
+accept_some(struct hub *hub, int listen_fd)
+{
+	struct sockaddr_storage sa;
+	socklen_t len;
+	int fd, round, error;
+
+	for (round = 0; round < ACCEPT_ROUND; round++) {
+		memset(&sa, 0, sizeof(sa));
+		len = sizeof(sa);
+		fd = accept4(listen_fd, (struct sockaddr *)&sa, &len,
+		    SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd != -1) {
+			hub->is_deaf = false;
+			take_one(hub, fd, &sa);
+			continue;
+		}
+		error = errno;
+		if ((error == EMFILE || error == ENFILE) &&
+		    free_a_descriptor(hub))
+			continue;
+		if (is_out_of_room(error))
+			be_deaf(hub, error);
+		return;
+	}
+}
+
 static void
 on_connection(void *arg, uint32_t events)
 {
 	struct hub *hub = arg;
-	struct sockaddr_storage sa;
-	socklen_t len;
 	size_t i;
-	int fd, round;
 
 	(void)events;
-	for (i = 0; i < hub->nlisten; i++) {
-		for (round = 0; round < ACCEPT_ROUND; round++) {
-			memset(&sa, 0, sizeof(sa));
-			len = sizeof(sa);
-			fd = accept4(hub->listen_fd[i], (struct sockaddr *)&sa,
-			    &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
-			if (fd != -1) {
-				take_one(hub, fd, &sa);
-				continue;
-			}
-			if ((errno == EMFILE || errno == ENFILE) &&
-			    free_a_descriptor(hub))
-				continue;
-			break;
-		}
-	}
+	for (i = 0; i < hub->nlisten; i++)
+		accept_some(hub, hub->listen_fd[i]);
 }
 
 static enum mg_err
@@ -451,6 +497,7 @@ hub_listen(struct hub *hub, char *why, size_t why_size)
 void
 hub_listen_end(struct hub *hub)
 {
+	mg_timer_clear(hub->loop, &hub->listen_timer);
 	while (hub->nlisten > 0) {
 		hub->nlisten--;
 		mg_watch_del(hub->listen_watch[hub->nlisten]);

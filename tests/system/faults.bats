@@ -108,19 +108,21 @@ now() { date '+%H:%M:%S'; }
 	soon audited "$t" ledger-up
 }
 
-# fail_call CALL ERROR COMMAND...: the daemon's next such calls fail.
+# fail_call CALL ERROR COMMAND...: the daemon's next such calls fail; of=NAME:
+# another's. They are in $BATS_TEST_TMPDIR/calls.
 fail_call()
 {
 	local call=$1 error=$2
 	shift 2
-	strace -qq -o /dev/null -e "trace=$call" -e "inject=$call:error=$error" -p "$(pid_of modelgated)" 3>&- &
+	strace -qq -o "$BATS_TEST_TMPDIR/calls" -e "trace=$call" -e "inject=$call:error=$error" \
+	    -p "$(pid_of "${of-modelgated}")" 3>&- &
 	tracer=$!
 	soon traced
 	"$@"
 	kill "$tracer"
 	wait "$tracer" || :
 }
-traced() { ! grep -q '^TracerPid:	0$' "/proc/$(pid_of modelgated)/status"; }
+traced() { ! grep -q '^TracerPid:	0$' "/proc/$(pid_of "${of-modelgated}")/status"; }
 
 @test "promise1 an I/O error, a quota, a read-only disk, and no way back: refused, and exact afterwards" {
 	t=$(now)
@@ -169,11 +171,39 @@ traced() { ! grep -q '^TracerPid:	0$' "/proc/$(pid_of modelgated)/status"; }
 
 nobody_acts()
 {
-	run hello_for 5
+	# A file and no pipe: what came with a question that nobody takes stays
+	# open, and `run` would wait for the end of the pipe.
+	status=0
+	hello_for 2 >"$BATS_TEST_TMPDIR/hello" 2>&1 || status=$?
 	failed
-	hasnt hello$'\n'
+	run ! grep -x hello "$BATS_TEST_TMPDIR/hello"
 	stranger_does_not
 	declared_get_in
+}
+
+# patient COMMAND...: meanwhile it tries to accept 100 times a second at
+# most.
+patient()
+{
+	local begun=$SECONDS
+	"$@"
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/calls")" -le $((100 * (SECONDS - begun + 1))) ] || fail "it spins"
+}
+is_deaf() { run timeout 2 "$top/scripts/sandbox" hub bob whoami </dev/null 3>&- 9>&- && failed; }
+
+@test "promise7 a full file table of the machine: nobody is let in, nothing spins, on record, and it goes on" {
+	fail_call accept4 ENFILE patient nobody_acts
+	soon hello
+	sb log modelgated | grep 'evt=limit .*Too many open files in system'
+	fail_call openat,socket,socketpair,pipe2 ENFILE nobody_acts
+	soon hello
+	run root modelgate verify </dev/null
+	ok
+	of=modelgate-hub fail_call accept4 ENFILE patient is_deaf
+	soon sb hub bob whoami
+	sb log modelgate-hub | grep 'evt=limit .*Too many open files in system'
+	of=modelgate-hub fail_call openat,socket,socketpair,pipe2 ENFILE is_deaf
+	soon sb hub bob whoami
 }
 
 # lasting: the children of the agent that are there while a request waits.
