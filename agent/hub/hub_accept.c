@@ -16,6 +16,8 @@
  *    behind one address (NAT, a host of many users) stand others too, and
  *    nobody is to lock them out. Who comes when all places are taken gets
  *    one by lot, and so is the next chosen: who was there first has no claim.
+ *    Who dawdles on the way through gives way to the next after a second, so
+ *    that the line moves faster than those who only hold it can fill it.
  *    Loopback is exempt by default, as every user of a host comes from there.
  * 5. The more of one source log in, the later each has the processor: who
  *    comes alone does not wait for what others have begun.
@@ -40,13 +42,15 @@
 #define ACCEPT_ROUND 64
 #define BACKLOG 4096
 #define LISTEN_AGAIN_MS 50 /* when descriptors are out */
-#define DOOR_WAITING 8	   /* at a narrow door, */
+#define DOOR_WAITING 64	   /* at a narrow door, */
+#define DOOR_WAIT_MS 30000 /* for so long; */
 #define DOOR_LOGINS 2	   /* going through it, nobody we know, */
-#define DOOR_GRACE_MS 3000 /* for so long */
+#define DOOR_GRACE_MS 3000 /* for so long; */
+#define DOOR_TURN_MS 1000  /* and when others wait, for so long */
 /* A login's, before it is ended for another of its source; who is under no
  * penalty for that is near (loopback), and quick. */
 #define TURN_MS 2000
-#define TURN_EXEMPT_MS 300
+#define TURN_EXEMPT_MS 600
 #define TURNS_AGAIN_MS 20
 #define TURNS_PER_EVENT 8
 
@@ -63,23 +67,26 @@ count_source(
 	return n;
 }
 
-/* The oldest in that state; of one source, if given; unknown keys first. Of
- * those in line the last: who is next is not to lose that to who comes. */
+/* The oldest in that state (who is longest at logging in; who knocked first);
+ * of one source, if given; unknown keys first. Of those in line the last: who
+ * is next is not to lose that to who comes. */
 static struct hub_peer *
 oldest(struct hub *hub, enum hub_peer_state state, const uint8_t *source)
 {
-	struct hub_peer *p, *known = NULL;
+	struct hub_peer *p, *unknown = NULL, *known = NULL;
 
 	for (p = hub->first; p != NULL; p = p->next) {
 		if (p->state != state ||
 		    (source != NULL && memcmp(p->source, source, 16) != 0))
 			continue;
-		if (!p->is_known && !p->queued)
-			return p;
-		if (known == NULL || p->queued)
-			known = p; /* Rule 3 */
+		if (p->is_known || p->queued) {
+			if (known == NULL || p->queued)
+				known = p; /* Rule 3 */
+		} else if (unknown == NULL || p->begun_ms < unknown->begun_ms) {
+			unknown = p;
+		}
 	}
-	return known;
+	return unknown != NULL ? unknown : known;
 }
 
 /* Rule 2 */
@@ -163,24 +170,37 @@ on_grace(void *arg)
 	hub_peer_end(p);
 }
 
+static int64_t
+turn_ms(const struct hub_peer *p)
+{
+	if (p->narrow)
+		return DOOR_TURN_MS;
+	return p->exempt ? TURN_EXEMPT_MS : TURN_MS;
+}
+
+/* Whether p can only log in in place of another of its source. */
+static bool
+is_in_place(const struct hub_peer *p)
+{
+	const struct hub *hub = p->hub;
+	const struct hub_conf *conf = &hub->conf;
+	size_t n;
+
+	if (p->narrow)
+		return count_at_door(hub, p->source) >= DOOR_LOGINS;
+	n = count_source(hub, HUB_PEER_LOGIN, p->source);
+	return n > 0 && (n >= conf->logins_per_source ||
+			    hub->count[HUB_PEER_LOGIN] >= conf->logins_max);
+}
+
 /* Whether p may log in now, maybe in place of another (Rule 2). */
 static bool
 has_turn(const struct hub_peer *p)
 {
-	struct hub *hub = p->hub;
-	const struct hub_conf *conf = &hub->conf;
-	const struct hub_peer *old;
-	size_t n;
-
-	if (p->narrow)
-		return count_at_door(hub, p->source) < DOOR_LOGINS;
-	n = count_source(hub, HUB_PEER_LOGIN, p->source);
-	if (n == 0 || (n < conf->logins_per_source &&
-			  hub->count[HUB_PEER_LOGIN] < conf->logins_max))
-		return true;
-	old = oldest(hub, HUB_PEER_LOGIN, p->source);
-	return mg_time_boot_ms() - old->begun_ms >=
-	       (p->exempt ? TURN_EXEMPT_MS : TURN_MS);
+	return !is_in_place(p) ||
+	       mg_time_boot_ms() -
+		       oldest(p->hub, HUB_PEER_LOGIN, p->source)->begun_ms >=
+		   turn_ms(p);
 }
 
 static void on_turns(void *arg);
@@ -225,7 +245,7 @@ begin_login(struct hub_peer *p)
 		}
 	}
 	make_room(hub, HUB_PEER_LOGIN, hub->conf.logins_max,
-	    hub->conf.logins_per_source, p->source);
+	    is_in_place(p) ? 1 : hub->conf.logins_per_source, p->source);
 	p->begun_ms = mg_time_boot_ms();
 	/* Rules 1 and 5 */
 	hub_peer_start(p, count_source(hub, HUB_PEER_LOGIN, p->source));
@@ -329,8 +349,7 @@ is_exempt(const struct hub *hub, const uint8_t addr[16])
 static int64_t
 wait_ms(const struct hub_peer *p)
 {
-	return p->narrow ? DOOR_WAITING * DOOR_GRACE_MS
-			 : p->hub->conf.login_grace_ms;
+	return p->narrow ? DOOR_WAIT_MS : p->hub->conf.login_grace_ms;
 }
 
 static void

@@ -28,8 +28,9 @@
 #define GRACE_EXTRA_MS 1000
 /* So long may a process live on that has closed its channel. */
 #define LINGER_MS 3000
+/* Not the last of all: on a busy machine that is never. */
 #define NICE_STEP 4
-#define NICE_MAX 19
+#define NICE_MAX 10
 
 static const char *const state_names[HUB_PEER_NSTATES] = {
     [HUB_PEER_WAITING] = "waiting",
