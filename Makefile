@@ -223,7 +223,7 @@ $(B)/alloc/alloc.so: tests/alloc/alloc.c
 	$(say) LINK $@
 	$(Q)mkdir -p $(@D) && $(CC) -std=c11 $(DEFS) $(OPT) $(WARN) -fPIC -shared -o $@ $<
 .PHONY: check-alloc check-fault
-check-alloc: $(UNIT) $(B)/alloc/alloc.so ## the unit tests, every allocation failing in turn: 15 minutes of CPU; MAX=n of each test function
+check-alloc: $(UNIT) $(B)/alloc/alloc.so ## the unit tests, every allocation failing in turn: an hour of CPU; MAX=n of each test function
 	$(Q)B=$(B) tests/alloc/run $(if $(MAX),-n $(MAX)) $(NAME)
 check-fault: $(FAULTS) ## every system call of the durable paths failing in every way
 	$(Q)FAULTS=all CMOCKA_MESSAGE_OUTPUT=TAP prove --merge -v -e '' $(FAULTS)

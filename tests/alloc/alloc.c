@@ -96,7 +96,8 @@ crashed(int sig)
 	_exit(98);
 }
 
-/* cmocka would take a crash for a test that failed. */
+/* cmocka would take a crash for a test that failed. While allocations are
+ * only counted none is a finding: a test may make one on purpose. */
 int
 sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
@@ -104,7 +105,7 @@ sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 
 	if (real == NULL)
 		*(void **)&real = dlsym(RTLD_NEXT, "sigaction");
-	if (out != -1 && act != NULL && act->sa_handler != crashed &&
+	if (at != 0 && out != -1 && act != NULL && act->sa_handler != crashed &&
 	    (sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE || sig == SIGILL))
 		act = NULL;
 	return real(sig, act, old);
@@ -148,8 +149,10 @@ begin(void)
 	out = open(f, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	out = fcntl(out, F_DUPFD_CLOEXEC, 900);
 	owner = getpid();
-	(void)sigaction(SIGSEGV, &act, NULL);
-	(void)sigaction(SIGBUS, &act, NULL);
+	if (at != 0) {
+		(void)sigaction(SIGSEGV, &act, NULL);
+		(void)sigaction(SIGBUS, &act, NULL);
+	}
 	inside = false;
 }
 
