@@ -44,6 +44,8 @@
  *	pol_names.c	a name for each way in which patterns fit
  *	pol_imply.c	whether one condition holds whenever another does
  *	pol_diff.c	what a new policy changes for whom
+ *	pol_diff_when.c	under which circumstances
+ *	pol_diff_model.c	and with attributes of models
  *	pol_diff_rest.c	and what it changes besides decisions
  *	pol_lint.c	what loads, but cannot be meant
  *	policy.c	small answers
