@@ -117,7 +117,8 @@ reload()
 	local n
 	n=$(reloads)
 	kill -HUP "$(pid_of modelgated)"
-	soon reloaded_since "$n"
+	soon reloaded_since "$n" ||
+	    fail "not reloaded: $(sb status; sb log modelgated | tail -n 5; root modelgate status </dev/null 2>&1)"
 }
 reloads() { sb log modelgated | grep -c 'evt=config' || :; }
 reloaded_since() { [ "$(reloads)" -gt "$1" ] && root modelgate status </dev/null; }
