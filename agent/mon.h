@@ -268,6 +268,8 @@ void mon_doors_deaf(struct mon *m);
 void mon_door_leave(struct mon_client *c);
 /* What the client did costs as much as many connections. */
 void mon_door_charge(struct mon_client *c);
+/* Whether the login uid of root's program is that of who started it. */
+bool mon_door_believes(const struct mon_client *c);
 /* A worker waits for a client. */
 void mon_door_worker(struct mon *m);
 /* A worker that was asked for did not come about. */
@@ -300,8 +302,9 @@ struct mon_client {
 	struct mon_job *job;
 	struct mon_run *run; /* whose output and exit it waits for */
 	struct mon_auth *auth;
-	bool is_direct; /* root: no mg-front in between */
-	bool busy;	/* a question is being answered */
+	bool is_direct;	   /* root: no mg-front in between */
+	bool is_pretender; /* its login uid is not believed */
+	bool busy;	   /* a question is being answered */
 	/* More of an answer is due: what was sent is taken, or the client has
 	 * gone. NULL: there is no more. */
 	void (*on_more)(void *arg);

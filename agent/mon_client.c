@@ -28,6 +28,8 @@ mon_client_uid(const struct mon_client *c)
 {
 	const struct mon_person *p;
 
+	if (c->is_pretender)
+		return MG_PROC_UNSET;
 	if (c->peer.loginuid != MG_PROC_UNSET)
 		return c->peer.loginuid;
 	/* No login: a service account's own processes, or nobody we know. */
@@ -349,6 +351,7 @@ client_frame(void *arg, struct mg_frame *f)
 	}
 	c->busy = true;
 	c->id = f->id;
+	c->is_pretender = !mon_door_believes(c);
 	switch ((int)f->op) {
 	case MG_MSG_RUN_REQ:
 		ask_run(c, f);

@@ -23,7 +23,9 @@
  * 7. A process that no login started, a daemon's, may give itself any login
  *    uid once: the kernel asks for no right to that. So a login uid is
  *    believed of who is that user, of a session that the PAM module has
- *    opened for it, of its runs, and of root, who needs no pretence.
+ *    opened for it, and of its runs. Root needs no pretence, but its
+ *    programs (sudo) are started by others: of them it is believed when
+ *    they come from a process of that user in that session as well.
  */
 #include <errno.h>
 #include <limits.h>
@@ -514,14 +516,13 @@ is_turned_away(struct mon *m, int fd)
 
 /* Rule 7. Numbers of sessions are the kernel's, and nobody's choice. */
 static bool
-is_believed(const struct mon *m, const struct mg_peer *peer)
+is_known(const struct mon *m, const struct mg_peer *peer)
 {
 	const struct mg_session *s;
 	const struct mg_req *req;
 	size_t i;
 
-	if (peer->loginuid == MG_PROC_UNSET || peer->uid == 0 ||
-	    peer->uid == peer->loginuid)
+	if (peer->loginuid == MG_PROC_UNSET || peer->uid == peer->loginuid)
 		return true;
 	for (s = mg_state_sessions(m->state); s != NULL; s = s->next)
 		if (s->ses == peer->session && s->uid == peer->loginuid)
@@ -535,18 +536,31 @@ is_believed(const struct mon *m, const struct mg_peer *peer)
 	return false;
 }
 
+static void
+say_pretender(const struct mg_peer *peer)
+{
+	mg_log(MG_EVT_PROTO,
+	    "uid=%u pid=%d loginuid=%u ses=%u why='no login known here gave "
+	    "it that login uid'",
+	    peer->uid, (int)peer->pid, peer->loginuid, peer->session);
+}
+
+bool
+mon_door_believes(const struct mon_client *c)
+{
+	return c->peer.uid != 0 || is_known(c->m, &c->peer) ||
+	       mg_proc_is_of_login(&c->peer);
+}
+
 /* Whose places the peer takes. Who is not believed has logged in as nobody,
  * and shares the places of all such. */
 static uint32_t
 who_counts(const struct mon *m, struct mg_peer *peer)
 {
-	if (is_believed(m, peer))
+	if (peer->uid == 0 || is_known(m, peer)) /* root: by its question */
 		return peer->loginuid != MG_PROC_UNSET ? peer->loginuid
 						       : peer->uid;
-	mg_log(MG_EVT_PROTO,
-	    "uid=%u pid=%d loginuid=%u ses=%u why='no login known here gave "
-	    "it that login uid'",
-	    peer->uid, (int)peer->pid, peer->loginuid, peer->session);
+	say_pretender(peer);
 	peer->loginuid = peer->session = MG_PROC_UNSET;
 	return MG_PROC_UNSET;
 }

@@ -5,7 +5,9 @@
  * Rules
  * 1. Who asks for "login" is the account that logs in, because its login
  *    uid is not set yet; for everything else the person is the login uid
- *    of the asking process, whatever account PAM_USER names.
+ *    of the asking process, whatever account PAM_USER names. One that a
+ *    daemon gave itself before it started sudo is nobody's (mon_door.c,
+ *    rule 7): it neither uses a grant of that person nor spends guesses.
  * 2. The auth stage tells nothing about the policy: it may be reached by
  *    somebody who has proven nothing yet.
  * 3. A second factor given in the auth stage counts for the account stage
@@ -819,35 +821,49 @@ dispatch(struct pam *p)
 	}
 }
 
+/* Nobody of that name, or with that login uid, is known. */
+static void
+refuse_nobody(struct pam *p)
+{
+	const struct mg_peer *peer = &client_of(p)->peer;
+	bool no_login = !is_login(p) && p->uid == MG_PROC_UNSET;
+	enum mg_why why = no_login		      ? MG_WHY_NO_LOGIN
+			  : mon_people_are_lost(p->m) ? MG_WHY_NAMES_FAILED
+						      : MG_WHY_UNKNOWN_USER;
+	char text[160] = "";
+
+	if (no_login && client_of(p)->is_pretender)
+		snprintf(text, sizeof(text),
+		    "process %d has the login uid %u, which no login known "
+		    "here gave it",
+		    (int)peer->pid, peer->loginuid);
+	if (p->op == MG_MSG_PAM_AUTH_REQ && why != MG_WHY_NAMES_FAILED)
+		refuse_auth(p, MG_WHY_MFA_FAILED);
+	else
+		refuse(p, why, "", text, "");
+}
+
 static void
 person_known(void *arg)
 {
 	struct pam *p = arg;
 	const struct mon_person *who;
 	struct mon_client *c = client_of(p);
+	uint32_t uid;
 
 	if (c == NULL) {
 		pam_free(p);
 		return;
 	}
+	uid = c->is_pretender ? MG_PROC_UNSET : c->peer.loginuid;
 	if (is_login(p)) /* Rule 1 */
 		who = mon_person_by_name(p->m, p->user);
 	else
-		who = c->peer.loginuid == MG_PROC_UNSET
-			  ? NULL
-			  : mon_person_by_uid(p->m, c->peer.loginuid);
+		who =
+		    uid == MG_PROC_UNSET ? NULL : mon_person_by_uid(p->m, uid);
 	if (who == NULL) {
-		enum mg_why why =
-		    !is_login(p) && c->peer.loginuid == MG_PROC_UNSET
-			? MG_WHY_NO_LOGIN
-		    : mon_people_are_lost(p->m) ? MG_WHY_NAMES_FAILED
-						: MG_WHY_UNKNOWN_USER;
-
-		p->uid = c->peer.loginuid;
-		if (p->op == MG_MSG_PAM_AUTH_REQ && why != MG_WHY_NAMES_FAILED)
-			refuse_auth(p, MG_WHY_MFA_FAILED);
-		else
-			refuse(p, why, "", "", "");
+		p->uid = uid;
+		refuse_nobody(p);
 		return;
 	}
 	snprintf(p->person, sizeof(p->person), "%s", who->name);

@@ -23,6 +23,8 @@
 
 #include "mg_proc.h"
 
+#define LINE_MAX_UP 64 /* parents that are looked at */
+
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
 #endif
@@ -173,22 +175,25 @@ peer_pidfd(int sock, pid_t pid, bool *by_numberp)
 	return pidfd_open(pid, 0);
 }
 
-/* The effective uid of the process. */
+/* The real and the effective uid of the process. */
 static enum mg_err
-read_euid(int dir, uint32_t *uidp)
+read_uids(int dir, uint32_t *ruidp, uint32_t *euidp)
 {
 	char status[4096];
 	const char *p;
 	enum mg_err r;
 
-	*uidp = MG_PROC_UNSET;
+	*ruidp = *euidp = MG_PROC_UNSET;
 	r = read_small(dir, "status", status, sizeof(status));
 	if (r != MG_ERR_OK)
 		return r;
-	if ((p = strstr(status, "\nUid:\t")) == NULL ||
-	    (p = strchr(p + 6, '\t')) == NULL)
+	if ((p = strstr(status, "\nUid:\t")) == NULL)
 		return MG_ERR_FORMAT;
-	return to_u32(p + 1, uidp);
+	if ((r = to_u32(p + 6, ruidp)) != MG_ERR_OK)
+		return r;
+	if ((p = strchr(p + 6, '\t')) == NULL)
+		return MG_ERR_FORMAT;
+	return to_u32(p + 1, euidp);
 }
 
 /*
@@ -198,8 +203,8 @@ read_euid(int dir, uint32_t *uidp)
 static enum mg_err
 check_number(int dir, const struct mg_peer *peer)
 {
-	uint32_t euid;
-	enum mg_err r = read_euid(dir, &euid);
+	uint32_t ruid, euid;
+	enum mg_err r = read_uids(dir, &ruid, &euid);
 
 	if (r == MG_ERR_OK && euid != peer->uid)
 		r = MG_ERR_CLOSED;
@@ -243,6 +248,79 @@ mg_proc_peer(int sock, struct mg_peer *peer, int *pidfdp)
 	else
 		*pidfdp = pidfd;
 	return r;
+}
+
+/* The parent's number and the start time; 0: the process is gone. */
+static pid_t
+parent_at(int dir, uint64_t *startp)
+{
+	char stat[1024];
+	const char *p;
+	uint32_t ppid;
+
+	*startp = 0;
+	if (read_small(dir, "stat", stat, sizeof(stat)) != MG_ERR_OK)
+		return 0;
+	*startp = to_u64(stat_field(stat, 22));
+	p = stat_field(stat, 4);
+	return p != NULL && to_u32(p, &ppid) == MG_ERR_OK ? (pid_t)ppid : 0;
+}
+
+static bool
+is_in_login(int dir, const struct mg_peer *peer)
+{
+	uint32_t loginuid, session;
+
+	return number_at(dir, "loginuid", &loginuid) == MG_ERR_OK &&
+	       number_at(dir, "sessionid", &session) == MG_ERR_OK &&
+	       loginuid == peer->loginuid && session == peer->session;
+}
+
+/*
+ * The folder of the parent of the process at dir, or -1. A folder stays its
+ * process's. The number may be another process's by the time that it is
+ * opened: then it is not the parent's any more (Rule 1).
+ */
+static int
+open_parent(int dir)
+{
+	uint64_t start;
+	pid_t ppid = parent_at(dir, &start);
+	int up;
+
+	if (ppid == 0 || (up = open_proc(ppid)) == -1)
+		return -1;
+	if (parent_at(dir, &start) == ppid)
+		return up;
+	close(up);
+	return -1;
+}
+
+bool
+mg_proc_is_of_login(const struct mg_peer *peer)
+{
+	uint32_t ruid, euid;
+	uint64_t start;
+	bool found = false;
+	int dir, up, depth;
+
+	if ((dir = open_proc(peer->pid)) == -1)
+		return false;
+	if (parent_at(dir, &start) == 0 || start != peer->start) {
+		close(dir);
+		return false;
+	}
+	for (depth = 0; depth < LINE_MAX_UP && is_in_login(dir, peer);
+	     depth++) {
+		found = read_uids(dir, &ruid, &euid) == MG_ERR_OK &&
+			ruid == peer->loginuid;
+		if (found || (up = open_parent(dir)) == -1)
+			break;
+		close(dir);
+		dir = up;
+	}
+	close(dir);
+	return found;
 }
 
 bool

@@ -40,6 +40,14 @@ enum mg_err mg_proc_boot_id(char out[37]) MG_MUST_CHECK;
  */
 enum mg_err mg_proc_set_loginuid(uid_t uid, uint32_t *sessionp) MG_MUST_CHECK;
 
+/*
+ * Whether the process, or one that it comes from in the same audit session,
+ * has the login uid as its real uid. That of a setuid program does, when who
+ * logged in has started it; not when a process did that has given itself the
+ * login uid (and with it a fresh session). No: also when it is gone.
+ */
+bool mg_proc_is_of_login(const struct mg_peer *peer);
+
 /* Whether any process is in that audit session. When /proc cannot be read
  * the answer is yes. */
 bool mg_proc_has_session(uint32_t session);

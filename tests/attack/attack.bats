@@ -193,6 +193,48 @@ END
 	[ "$output" = '<nested>' ]
 }
 
+@test "a daemon that may use sudo is nobody there, either" {
+	[ "$(root cat /proc/self/loginuid </dev/null)" = 4294967295 ] ||
+	    skip "this shell has a login uid, so it cannot play a daemon"
+	root gpasswd -a ci-deploy sre </dev/null
+	root sh -c 'cat >/etc/modelgate/policy.d/zz-shell.ini' <<-END
+	[rule shell]
+	operation = root-shell
+	user = ci-deploy
+	END
+	reload
+	uid=$(root id -u ci-deploy </dev/null)
+	# starts WHO COMMAND...: with her login uid, in a session of no login
+	starts()
+	{
+		root sh -c 'echo "$1" >/proc/self/loginuid && who=$2 && shift 2 && exec setpriv --reuid "$who" --regid 65534 --clear-groups "$@"' \
+		    sh "$uid" "$@" </dev/null
+	}
+	run as ci-deploy 'sudo -n id -u'
+	[ "$output" = 0 ] || fail "she may not"
+	run starts mallory sudo -n id -u
+	failed
+	has 'which no login known here gave it'
+	# Its parent is gone: all that are left are root's.
+	run starts mallory sh -c '(while kill -0 $$ 2>/dev/null; do :; done; sudo -n id -u) 2>&1 & exit'
+	hasnt $'\n0'
+	has 'which no login known here gave it'
+	# Who she is comes from her login, also where the module is not in it.
+	run starts ci-deploy sh -c 'sudo -n id -u; exit'
+	[ "$output" = 0 ] || fail "she is nobody"
+	# With root's rights, but not in her name.
+	n=$(ran)
+	root sh -c 'printf "mallory ALL=(root) NOPASSWD: /usr/bin/modelgate\n" >/etc/sudoers; sed -i "/^account.*modelgate/d; /^session.*modelgate/d" /etc/pam.d/sudo' </dev/null
+	run starts mallory sudo -n modelgate run show -- x
+	[ "$status" -eq 125 ] || fail "it ran in her name"
+	has 'has no login uid, or none'
+	run starts mallory sudo -n modelgate log
+	[ "$status" -eq 125 ] || fail "it read the log in her name"
+	[ "$(ran)" -eq "$n" ]
+	root rm /etc/modelgate/policy.d/zz-shell.ini </dev/null
+	reload
+}
+
 @test "what is too long for a row is listed all the same" {
 	arg=$(printf 'a%.0s' {1..1000})
 	run as ci-deploy "modelgate request show --reason x --for 5m -- $(printf "$arg %.0s" {1..18})"

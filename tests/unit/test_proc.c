@@ -408,6 +408,94 @@ a_login_uid_brings_a_session_of_its_own(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* ---- what comes from a login ---- */
+
+#define PERSON 4242
+#define DAEMON 4343
+
+/*
+ * A process gives itself the login uid of PERSON, becomes uid, and starts
+ * another that does not stay its child if it is to be an orphan, and is the
+ * peer. What mg_proc_is_of_login() says of that, as an exit status.
+ */
+static int
+play_login(uid_t uid, bool orphan)
+{
+	struct mg_peer peer;
+	uint32_t session;
+	int sock, status;
+	pid_t pid, middle;
+
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
+		return 50;
+	if ((pid = fork()) == 0) {
+		/* root's program, which uid has started */
+		if (mg_proc_set_loginuid(PERSON, &session) != MG_ERR_OK ||
+		    setresuid(uid, 0, 0) != 0)
+			_exit(51);
+		middle = getpid();
+		if ((pid = fork()) == 0) {
+			if (setresuid(0, 0, 0) != 0)
+				_exit(52);
+			while (orphan && getppid() == middle)
+				sched_yield();
+			pid = start_peer("peer", 0, &sock);
+			if (mg_proc_peer(sock, &peer, NULL) != MG_ERR_OK)
+				_exit(53);
+			status = mg_proc_is_of_login(&peer) ? 1 : 2;
+			peer.start++;
+			if (mg_proc_is_of_login(&peer))
+				status = 54;
+			end_peer(pid, sock);
+			_exit(status);
+		}
+		if (orphan)
+			_exit(0);
+		status = 0;
+		(void)waitpid(pid, &status, 0);
+		_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 55);
+	}
+	if (waitpid(pid, &status, 0) != pid)
+		return 56;
+	if (orphan && waitpid(-1, &status, 0) == -1)
+		return 57;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 58;
+}
+
+static void
+assert_login(uid_t uid, bool orphan, int expected)
+{
+	int status;
+	pid_t pid;
+
+	if ((pid = fork()) == 0)
+		_exit(play_login(uid, orphan));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (geteuid() != 0 || WEXITSTATUS(status) == 51) {
+		print_message("needs CAP_AUDIT_CONTROL\n");
+		skip();
+	}
+	assert_int_equal(WEXITSTATUS(status), expected);
+}
+
+static void
+who_is_started_by_the_person_is_of_the_login(void **state)
+{
+	(void)state;
+	assert_login(PERSON, false, 1);
+}
+
+static void
+who_is_started_by_a_daemon_in_its_name_is_not(void **state)
+{
+	(void)state;
+	assert_login(DAEMON, false, 2);
+	assert_login(0, false, 2);
+	assert_login(DAEMON, true, 2);
+	assert_login(PERSON, true, 2); /* nobody can tell any more */
+}
+
 int
 main(void)
 {
@@ -423,6 +511,8 @@ main(void)
 	    T(numbers_below_proc_are_read_strictly),
 	    T(the_boot_has_one_name),
 	    T(a_login_uid_brings_a_session_of_its_own),
+	    T(who_is_started_by_the_person_is_of_the_login),
+	    T(who_is_started_by_a_daemon_in_its_name_is_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
