@@ -227,8 +227,10 @@ drifts() { ledger model | jq -s --arg kinds "$kinds" "map(select(.effect == \"dr
 	has 'was made writable: mode 0646'
 	run models owner
 	has 'was given to user'
+	told() { audit -m ANOM_RBAC_INTEGRITY_FAIL -vm "$1" --raw | grep -c 'op=modelgate:drift'; }
 	for k in $kinds; do
-		[ "$(audit -m ANOM_RBAC_INTEGRITY_FAIL -vm "$k" --raw | grep -c 'op=modelgate:drift')" = 1 ] || fail "$k"
+		soon told "$k"
+		[ "$(told "$k")" = 1 ] || fail "$k"
 	done
 	# A copy that somebody can write is not served anew either.
 	run as alice 'modelgate run put mode@1 --reason again'
