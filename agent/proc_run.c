@@ -10,7 +10,7 @@
  *
  * Rules
  * 1. Nothing of this process reaches the command but what the spec names:
- *    descriptors, environment, signals, limits, groups.
+ *    descriptors, environment, signals, limits, groups, keys.
  * 2. A terminal that the caller passed never becomes the command's: input
  *    could be pushed into it (TIOCSTI). The command gets its own pty.
  * 3. Ids are dropped in the order groups, gid, uid, each checked, then read
@@ -31,6 +31,7 @@
 #include <grp.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <linux/keyctl.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
@@ -466,6 +467,19 @@ take_fds(struct run *run)
 	return next == f->nfds ? NULL : "unexpected descriptors";
 }
 
+/*
+ * Rule 1: whoever has a session's keyring may read and write the keys in it,
+ * whatever its uid is. That of the monitor would be common to all runs, and
+ * without one all runs of a user would have that user's. Where the kernel has
+ * no keys, or a container forbids the call, the command has none either.
+ */
+static bool
+begin_keyring(void)
+{
+	return syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) != -1 ||
+	       errno == ENOSYS || errno == EPERM;
+}
+
 static const char *
 prepare(struct run *run)
 {
@@ -478,6 +492,8 @@ prepare(struct run *run)
 		return why;
 	if (setsid() == -1) /* Rule 4 */
 		return "cannot begin a session";
+	if (!begin_keyring())
+		return "cannot begin a session's keyring";
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
 		return "cannot become the subreaper";
 	if (mg_proc_set_loginuid(run->spec.loginuid, &run->ses) != MG_ERR_OK)

@@ -254,6 +254,38 @@ END
 	has '0o600 True True'
 }
 
+@test "a run finds no keys of another, nor leaves it any" {
+	root sh -c 'cat >/tmp/keys.py; chmod 644 /tmp/keys.py' <<'END'
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+SESSION, USER_SESSION = ctypes.c_long(-3), ctypes.c_long(-5)
+
+def call(number, *args):
+    r = libc.syscall(number, *args)
+    if r < 0 and ctypes.get_errno() == 38:  # ENOSYS
+        print("no keys in this kernel")
+        sys.exit()
+    return r
+
+ring = call(250, 0, SESSION, 0)  # KEYCTL_GET_KEYRING_ID
+if call(250, 10, SESSION, b"user", b"left", 0) > 0:  # KEYCTL_SEARCH
+    print("found what another left")
+if call(248, b"user", b"left", b"x", 1, SESSION) < 0:  # add_key
+    print("cannot keep keys")
+if ring == call(250, 0, USER_SESSION, 0):
+    print("has what its user has everywhere")
+print("ring", ring)
+END
+	for who in ci-deploy alice; do
+		run as "$who" 'modelgate run do -- "exec(open(\"/tmp/keys.py\").read())"'
+		[ "$status" -eq 0 ]
+		[[ $output != *'no keys in this kernel'* ]] || skip "$output"
+		[[ ${lines[0]} =~ ^ring\ [0-9]+$ ]] || fail "not its own"
+		[ "$output" != "${first-}" ] || fail "one for all"
+		first=$output
+	done
+}
+
 @test "what was typed of a code is not shown when the question ends before it" {
 	cat >"$BATS_TEST_TMPDIR/half" <<'END'
 set timeout 30
