@@ -207,6 +207,7 @@ drifted() { models --json | jq '[.[] | select(.drifted)] | length'; }
 drifts() { ledger model | jq -s --arg kinds "$kinds" "map(select(.effect == \"drift\" and (.model | IN(\$kinds | split(\" \")[]))$1)) | length"; }
 
 @test "a byte, a mode, an owner, one file more, another link: each is found, and on record once" {
+	begun=$(date +%T)
 	for k in $kinds; do
 		root sh -c "mkdir -p /srv/models/$k/1 && echo bytes of $k >/srv/models/$k/1/weights" </dev/null
 		as alice "modelgate run put $k@1 --reason $k" </dev/null
@@ -227,7 +228,7 @@ drifts() { ledger model | jq -s --arg kinds "$kinds" "map(select(.effect == \"dr
 	has 'was made writable: mode 0646'
 	run models owner
 	has 'was given to user'
-	told() { audit -m ANOM_RBAC_INTEGRITY_FAIL -vm "$1" --raw | grep -c 'op=modelgate:drift'; }
+	told() { audit -m ANOM_RBAC_INTEGRITY_FAIL -ts "$begun" -vm "$1" --raw | grep -c 'op=modelgate:drift'; }
 	for k in $kinds; do
 		soon told "$k"
 		[ "$(told "$k")" = 1 ] || fail "$k"

@@ -157,6 +157,24 @@ machine()
 	diff "$BATS_TEST_TMPDIR/before" "$BATS_TEST_TMPDIR/after"
 }
 
+@test "down ends what left its cgroup, and nothing of a sandbox that got its namespace's number" {
+	n=$MG_SANDBOX-8
+	sb --name "$n" up
+	pid=$(sb --name "$n" root sh -c 'setsid sleep 1000 </dev/null >/dev/null 2>&1 & echo $!')
+	cgroups=$(findmnt -rno TARGET -t cgroup2 | head -n 1)
+	echo "$pid" >"$cgroups/cgroup.procs"
+	run sb --name "$n" down
+	ok
+	has "process $pid had left its cgroup"
+	soon test ! -e "/proc/$pid"
+	sb --name "$n" up
+	sed -i "s/^ns=.*/$(grep ^ns= "$MG_DIR/state")/" "${MG_DIR%/*}/$n/state"
+	run sb --name "$n" down
+	ok
+	hasnt 'had left'
+	as alice true
+}
+
 @test "an interrupted up leaves nothing either" {
 	n=$MG_SANDBOX-4
 	machine >"$BATS_TEST_TMPDIR/before"
