@@ -683,6 +683,8 @@ void mon_tree_grown(struct mon *m);
 void mon_tree_checkpoint(struct mon *m);
 /* The newest of our own; empty: there is none. */
 const char *mon_tree_note(const struct mon *m);
+/* What the hub has seen of another history since the start; empty: nothing. */
+const char *mon_tree_alarm(const struct mon *m);
 bool mon_tree_is_due(const struct mon *m);
 void mon_tree_send(struct mon *m);
 void mon_tree_link_down(struct mon *m);

@@ -952,6 +952,7 @@ info(struct ask *a)
 	mg_json_bool(&j, "auditd", !m->audit_unread);
 	mg_json_bool(&j, "audit_required", !m->conf.audit_optional);
 	mg_json_bool(&j, "ledger", !mg_ledger_is_dead(m->ledger));
+	mg_json_str(&j, "ledger_alarm", mon_tree_alarm(m));
 	mg_json_int(&j, "records", (int64_t)mg_ledger_next_seq(m->ledger) - 1);
 	mg_json_str(&j, "hub", m->conf.hub_address);
 	mg_json_str(&j, "link", mon_hub_status(m));

@@ -39,7 +39,7 @@ struct mon_tree {
 	bool sending;	     /* and its answer is awaited */
 	uint64_t sent_to;    /* the leaf behind those that were sent */
 	unsigned back;	     /* times that the hub did not go on from there */
-	bool alarmed;
+	char alarm[512]; /* what the hub says of another history; "": none */
 	struct mg_timer timer;
 };
 
@@ -150,10 +150,16 @@ mon_tree_note(const struct mon *m)
 
 /* ---- the hub's ---- */
 
+const char *
+mon_tree_alarm(const struct mon *m)
+{
+	return m->tree == NULL ? "" : m->tree->alarm;
+}
+
 bool
 mon_tree_is_due(const struct mon *m)
 {
-	return m->tree != NULL && m->tree->due && !m->tree->alarmed &&
+	return m->tree != NULL && m->tree->due && m->tree->alarm[0] == '\0' &&
 	       mon_keep_has_leaves(m);
 }
 
@@ -243,9 +249,10 @@ alarm_now(struct mon_tree *tree, const char *text)
 
 	mg_log(MG_EVT_LEDGER_BAD, "text='the hub has seen another history: %s'",
 	    text);
-	if (tree->alarmed)
+	if (tree->alarm[0] != '\0')
 		return;
-	tree->alarmed = true;
+	snprintf(tree->alarm, sizeof(tree->alarm), "%s",
+	    text[0] == '\0' ? "another history" : text);
 	if (mg_uuid_new(&u) != MG_ERR_OK)
 		mg_fatal("no random numbers");
 	mg_uuid_format(&u, uuid);

@@ -85,13 +85,13 @@ print_event(const struct mg_rec *rec)
 	} else if (strcmp(type, "session-close") == 0)
 		printf(" %lld (%s)", (long long)mg_rec_int(rec, "ses", 0),
 		    mg_rec_str(rec, "how", ""));
-	else if (strcmp(type, "refused") == 0)
-		say(": ", mg_rec_str(rec, "text", ""));
 	else if (strcmp(type, "request") == 0)
 		say(": ", mg_rec_str(rec, "reason", ""));
 	else if (strcmp(type, "policy") == 0)
 		say(mg_rec_bool(rec, "ok") ? " loaded " : " refused ",
 		    first(rec, "digest", "text"));
+	else if (mg_rec_str(rec, "text", "")[0] != '\0')
+		say(": ", mg_rec_str(rec, "text", ""));
 	printf("\n");
 }
 

@@ -348,3 +348,35 @@ END
 	[ "$(ledger grant | wc -l)" -eq "$was" ]
 	timeout 2 "$top/scripts/sandbox" root modelgate status </dev/null
 }
+
+# The last one here: the hub countersigns nothing of this host any more.
+@test "an old copy of the ledger in the place of the newer one is found, and said" {
+	L=/var/lib/modelgate/ledger
+	countersigned() { [ "$(sb log modelgated | grep -c 'checkpoint countersigned')" -gt "$1" ]; }
+	checkpoint()
+	{
+		local n
+		n=$(sb log modelgated | grep -c 'checkpoint countersigned' || :)
+		root modelgate checkpoint --quiet </dev/null
+		soon countersigned "$n"
+	}
+	checkpoint
+	sb service modelgated stop
+	root cp -a $L /tmp/old </dev/null
+	sb service modelgated start
+	soon root modelgate status </dev/null
+	run as ci-deploy 'modelgate run show -- x'
+	[ "$output" = '<x>' ]
+	checkpoint
+	sb service modelgated stop
+	root sh -c "rm -r $L && mv /tmp/old $L" </dev/null
+	sb service modelgated start
+	soon root modelgate status </dev/null
+	root modelgate checkpoint --quiet </dev/null
+	seen() { root modelgate doctor </dev/null | grep -q '^FAIL  *ledger  *the hub has seen another history: record [0-9]* is'; }
+	soon seen
+	run root modelgate doctor </dev/null
+	failed
+	run root modelgate log --type witness </dev/null
+	[[ $output =~ 'witness: record '[0-9]+' is' ]] || fail "not in the log"
+}

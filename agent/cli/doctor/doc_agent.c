@@ -53,6 +53,24 @@ say_hub(struct doc *d, const struct mg_rec *rec)
 		    link);
 }
 
+static void
+say_ledger(struct doc *d, const struct mg_rec *rec)
+{
+	const char *alarm = mg_rec_str(rec, "ledger_alarm", "");
+
+	if (!mg_rec_bool(rec, "ledger"))
+		doc_say(d, DOC_BAD, "ledger",
+		    "look at the disk below /var/lib/modelgate",
+		    "cannot be written");
+	else if (alarm[0] != '\0')
+		doc_say(d, DOC_BAD, "ledger",
+		    "find out who changed it, or took an old copy of it for "
+		    "the disk's; modelgate-ledger(5), DIAGNOSTICS",
+		    "the hub has seen another history: %s", alarm);
+	else
+		doc_say(d, DOC_GOOD, "ledger", "", "can be written");
+}
+
 /* Where rules ask for tokens: whether there are any to type. */
 static void
 say_tokens(struct doc *d, const struct mg_rec *rec)
@@ -105,7 +123,6 @@ say_info(struct doc *d, const struct mg_rec *rec)
 	bool audit = mg_rec_bool(rec, "audit");
 	bool read = mg_rec_bool(rec, "auditd");
 	bool required = mg_rec_bool(rec, "audit_required");
-	bool ledger = mg_rec_bool(rec, "ledger");
 	bool cgroup = strcmp(mg_rec_str(rec, "cgroup", ""), "none") != 0;
 
 	doc_say(d, DOC_GOOD, "agent", "", "answers as %s, policy %.19s...",
@@ -120,9 +137,7 @@ say_info(struct doc *d, const struct mg_rec *rec)
 	    "[audit] mode = required in /etc/modelgate/agent.ini",
 	    required ? "no record, no action"
 		     : "operations run even when nothing records them");
-	doc_say(d, ledger ? DOC_GOOD : DOC_BAD, "ledger",
-	    "look at the disk below /var/lib/modelgate",
-	    ledger ? "can be written" : "cannot be written");
+	say_ledger(d, rec);
 	doc_say(d, cgroup ? DOC_GOOD : DOC_WARN, "cgroup",
 	    "mount cgroup v2: processes of a run are then ended as one",
 	    cgroup ? "runs are in groups of their own"
