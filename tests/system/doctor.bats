@@ -47,7 +47,7 @@ mend()
 	doctor
 	ok
 	[ "$(jq '[.[] | select(.result == "fail")] | length' <<<"$output")" = 0 ]
-	for c in 'pam sshd' 'pam sudo' 'pam sudo-i' 'pam su' 'pam login' agent \
+	for c in 'pam sshd' 'pam sudo' 'pam sudo-i' 'pam su' 'pam login' 'pam doas' agent \
 	    audit ledger policy models login setuid sudoers; do
 		found "$c" ok
 	done
@@ -61,6 +61,30 @@ mend()
 	edit /etc/pam.d/su '/pam_modelgate/d'
 	broken 'pam su'
 	mend
+}
+
+@test "doas, nopass or not, is behind the gate, and is looked at where it is configured" {
+	run as mallory doas id
+	[ "$status" -ne 0 ]
+	hasnt 'uid=0'
+	has 'no rule allows this'
+	edit /etc/pam.d/doas '/pam_modelgate/d'
+	broken 'pam doas'
+	mend
+	root mv /etc/doas.conf /etc/doas.kept
+	doctor
+	root mv /etc/doas.kept /etc/doas.conf
+	jq -e 'all(.[]; .check != "pam doas")' <<<"$output"
+}
+
+@test "pkexec, which asks polkit and not us, is named" {
+	[ -e /usr/bin/pkexec ] || skip 'no pkexec here'
+	doctor
+	found pkexec warning
+	root chmod u-s /usr/bin/pkexec
+	doctor
+	root chmod u+s /usr/bin/pkexec
+	jq -e 'all(.[]; .check != "pkexec")' <<<"$output"
 }
 
 @test "a control word that does not bind, and a dash in front" {

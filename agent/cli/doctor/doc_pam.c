@@ -179,7 +179,9 @@ gate(const struct stack *st, const struct line **byp)
 static const char *
 operation_of(const char *service)
 {
-	return strncmp(service, "su", 2) == 0 ? "root-shell" : "";
+	return strcmp(service, "doas") == 0 || strncmp(service, "su", 2) == 0
+		   ? "root-shell"
+		   : "";
 }
 
 static bool
@@ -284,6 +286,19 @@ check_sshd(struct doc *d)
 	    use_pam ? "asks PAM" : "does not ask PAM: UsePAM is no");
 }
 
+/* pkexec asks polkit, whose rules may let in without any stack. */
+static void
+check_pkexec(struct doc *d)
+{
+	struct stat st;
+
+	if (stat("/usr/bin/pkexec", &st) == 0 && (st.st_mode & S_ISUID) != 0)
+		doc_say(d, DOC_WARN, "pkexec",
+		    "chmod u-s /usr/bin/pkexec, or remove its package",
+		    "polkit's rules decide who becomes root with it, not the "
+		    "policy");
+}
+
 void
 doc_pam(struct doc *d)
 {
@@ -295,4 +310,8 @@ doc_pam(struct doc *d)
 	check_sshd(d);
 	for (i = 0; i < sizeof(services) / sizeof(services[0]); i++)
 		check_service(d, services[i]);
+	/* It lets nobody in without that file. */
+	if (access("/etc/doas.conf", F_OK) == 0)
+		check_service(d, "doas");
+	check_pkexec(d);
 }
