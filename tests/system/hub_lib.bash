@@ -23,24 +23,8 @@ as_hub()
 	ns setpriv --reuid=$hub_uid --regid=$hub_uid --clear-groups -- "$@"
 }
 
-# soon [-t SECONDS] COMMAND...: until it succeeds; fails after a minute, which
-# is no requirement of anything: tests beside this one take the processors.
-soon()
-{
-	local until=60
-	if [ "$1" = -t ]; then
-		until=$2
-		shift 2
-	fi
-	until=$((SECONDS + until))
-	while ! "$@" >/dev/null 2>&1; do
-		if [ "$SECONDS" -ge "$until" ]; then
-			echo "never came true: $*" >&2
-			return 1
-		fi
-		sleep 0.02
-	done
-}
+# shellcheck source=tests/system/soon.bash
+. "$(dirname "${BASH_SOURCE[0]}")/soon.bash"
 
 fail()
 {

@@ -19,11 +19,14 @@ sb() { "$top/scripts/sandbox" "$@" 3>&- 8>&- 9>&-; }
 
 # Kernel audit is the whole machine's. Every test holds a lock on it that all
 # share; who stops auditd, or worse, waits for having it alone (audit_alone).
+# That one shuts the gate meanwhile: else there would always be others.
 audit_lock=/run/lock/modelgate-audit-test
 setup()
 {
-	exec 9>>"$audit_lock"
+	exec 7>>"$audit_lock-gate" 9>>"$audit_lock"
+	flock -s 7
 	flock -s 9
+	exec 7>&-
 }
 
 host_up()
@@ -50,24 +53,8 @@ host_down()
 as() { sb ssh "$@"; }
 root() { sb root "$@"; }
 
-# soon [-t SECONDS] COMMAND...: until it succeeds; fails after a minute, which
-# is no requirement of anything: tests beside this one take the processors.
-soon()
-{
-	local until=60
-	if [ "$1" = -t ]; then
-		until=$2
-		shift 2
-	fi
-	until=$((SECONDS + until))
-	while ! "$@" >/dev/null 2>&1; do
-		if [ "$SECONDS" -ge "$until" ]; then
-			echo "never came true: $*" >&2
-			return 1
-		fi
-		sleep 0.05
-	done
-}
+# shellcheck source=tests/system/soon.bash
+. "$(dirname "${BASH_SOURCE[0]}")/soon.bash"
 
 # Shows what was there when an assertion fails.
 fail()
@@ -83,10 +70,11 @@ audit_alone()
 {
 	[ -e "$(dirname "$MG_DIR")/audit/own" ] || skip "this machine's auditd is not ours to stop"
 	exec 9>&-
-	exec 9>>"$audit_lock"
-	flock -w 180 9 || skip "others have used the kernel's audit for 3 minutes"
+	exec 7>>"$audit_lock-gate" 9>>"$audit_lock"
+	{ flock -w 180 7 && flock -w 180 9; } || skip "others have used the kernel's audit for 3 minutes"
 	exec 8>>/run/lock/modelgate-sandbox
 	flock -w 60 8 || skip "a sandbox has been coming up for a minute"
+	exec 7>&-
 }
 
 # has TEXT: the output of `run` contains it. hasnt: does not.
