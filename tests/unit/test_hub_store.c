@@ -16,9 +16,9 @@
 #include <cmocka.h>
 
 #include "hub/hub_store.h"
+#include "hub_body.h"
 #include "mg_text.h"
 
-#define NOW 1700000000000
 #define SIG "-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----\n"
 
 static const struct hub_store_limits limits = {
@@ -38,41 +38,6 @@ make_id(unsigned i, char id[MG_UUID_STR])
 {
 	snprintf(id, MG_UUID_STR, "%08x-5d3b-4a64-9c0e-0123456789ab",
 	    i * 2654435761U);
-}
-
-static void
-make_body(struct mg_buf *b, const char *id, const char *host, const char *who)
-{
-	static const char *const argv[] = {"/ops/deploy", "fraud", "12"};
-	struct mg_text_body t = {.uuid = id,
-	    .host = host,
-	    .host_key = "SHA256:x",
-	    .requester = who,
-	    .uid = 1000,
-	    .session = 7,
-	    .origin = "10.1.2.3",
-	    .operation = "deploy",
-	    .model = "fraud",
-	    .version = "12",
-	    .artifact = "",
-	    .argv = argv,
-	    .argc = 3,
-	    .run_as = "mlserve",
-	    .lasts_ms = 60000,
-	    .reason = "because \"of\" \\ this",
-	    .ticket = "",
-	    .policy = "sha256:0",
-	    .requested_ms = NOW,
-	    .nonce = "00"};
-	char code[MG_CODE_STR];
-	struct mg_uuid u;
-
-	assert_int_equal(mg_uuid_parse(id, &u), MG_ERR_OK);
-	mg_code_from_uuid(&u, code);
-	t.code = code;
-	mg_buf_init(b, 65536);
-	assert_int_equal(mg_text_put_body(b, &t), MG_ERR_OK);
-	assert_non_null(mg_buf_cstr(b));
 }
 
 static enum mg_err

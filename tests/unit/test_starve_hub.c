@@ -15,10 +15,10 @@
 #include <cmocka.h>
 
 #include "hub/hub_store.h"
+#include "hub_body.h"
 #include "mg_text.h"
 #include "starve.h"
 
-#define NOW 1700000000000
 #define NREQUESTS 3
 #define SIG "-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----\n"
 
@@ -37,41 +37,6 @@ make_id(unsigned i, char id[MG_UUID_STR])
 }
 
 static void
-make_body(struct mg_buf *b, const char *id)
-{
-	static const char *const argv[] = {"/ops/deploy", "fraud", "12"};
-	struct mg_text_body t = {.uuid = id,
-	    .host = "web-1",
-	    .host_key = "SHA256:x",
-	    .requester = "alice",
-	    .uid = 1000,
-	    .session = 7,
-	    .origin = "10.1.2.3",
-	    .operation = "deploy",
-	    .model = "fraud",
-	    .version = "12",
-	    .artifact = "",
-	    .argv = argv,
-	    .argc = 3,
-	    .run_as = "mlserve",
-	    .lasts_ms = 60000,
-	    .reason = "because",
-	    .ticket = "",
-	    .policy = "sha256:0",
-	    .requested_ms = NOW,
-	    .nonce = "00"};
-	char code[MG_CODE_STR];
-	struct mg_uuid u;
-
-	assert_int_equal(mg_uuid_parse(id, &u), MG_ERR_OK);
-	mg_code_from_uuid(&u, code);
-	t.code = code;
-	mg_buf_init(b, 65536);
-	assert_int_equal(mg_text_put_body(b, &t), MG_ERR_OK);
-	assert_non_null(mg_buf_cstr(b));
-}
-
-static void
 put(struct hub_store *s, unsigned i)
 {
 	struct mg_hub_put m = {.review = "glass",
@@ -86,7 +51,7 @@ put(struct hub_store *s, unsigned i)
 	bool is_new;
 
 	make_id(i, id);
-	make_body(&b, id);
+	make_body(&b, id, "web-1", "alice");
 	m.uuid = id;
 	m.body = mg_buf_cstr(&b);
 	assert_int_equal(

@@ -2,7 +2,6 @@
 /* Artifacts on a real file system: good, hostile, and changing meanwhile. */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,61 +22,11 @@
 
 #include "mg_confine.h"
 #include "mg_file.h"
+#include "scratch.h"
 #include "verify/mg_digest.h"
 #include "verify/mg_hash.h"
 
 #define MIB ((uint64_t)1 << 20)
-
-/* Where the artifact of each test stands. */
-struct place {
-	char path[64];
-	int fd;
-};
-
-static int
-remove_one(const char *p, const struct stat *st, int flag, struct FTW *f)
-{
-	(void)st;
-	(void)flag;
-	(void)f;
-	return remove(p);
-}
-
-static int
-set_up(void **state)
-{
-	struct place *p = calloc(1, sizeof(*p));
-
-	if (p == NULL)
-		return 1;
-	snprintf(p->path, sizeof(p->path), "/tmp/mg-digest-XXXXXX");
-	if (mkdtemp(p->path) == NULL)
-		return 1;
-	p->fd = open(p->path, O_RDONLY | O_DIRECTORY);
-	*state = p;
-	return p->fd == -1;
-}
-
-static int
-tear_down(void **state)
-{
-	struct place *p = *state;
-
-	close(p->fd);
-	(void)nftw(p->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-	free(p);
-	return 0;
-}
-
-static void
-put_file(const struct place *p, const char *name, const char *text)
-{
-	int fd = openat(p->fd, name, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-
-	assert_int_not_equal(fd, -1);
-	assert_int_equal(mg_file_write(fd, text, strlen(text)), MG_ERR_OK);
-	close(fd);
-}
 
 /* A file of n bytes that takes no room on the disk. */
 static void

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Models on a real file system against what was signed of them. */
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,60 +15,10 @@
 
 #include "mg_file.h"
 #include "oms_forge.h"
+#include "scratch.h"
 #include "verify/mg_oms.h"
 
-struct place {
-	char path[64];
-	int fd;
-};
-
 static EVP_PKEY *key;
-
-static int
-remove_one(const char *p, const struct stat *st, int flag, struct FTW *f)
-{
-	(void)st;
-	(void)flag;
-	(void)f;
-	return remove(p);
-}
-
-static int
-set_up(void **state)
-{
-	struct place *p = calloc(1, sizeof(*p));
-
-	if (p == NULL)
-		return 1;
-	snprintf(p->path, sizeof(p->path), "/tmp/mg-oms-XXXXXX");
-	if (mkdtemp(p->path) == NULL)
-		return 1;
-	p->fd = open(p->path, O_RDONLY | O_DIRECTORY);
-	*state = p;
-	return p->fd == -1;
-}
-
-static int
-tear_down(void **state)
-{
-	struct place *p = *state;
-
-	close(p->fd);
-	(void)nftw(p->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-	free(p);
-	return 0;
-}
-
-static void
-put_file(const struct place *p, const char *name, const char *content)
-{
-	int fd = openat(p->fd, name, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-
-	assert_int_not_equal(fd, -1);
-	assert_int_equal(
-	    mg_file_write(fd, content, strlen(content)), MG_ERR_OK);
-	close(fd);
-}
 
 static void
 put_dir(const struct place *p, const char *name)
