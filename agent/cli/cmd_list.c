@@ -11,9 +11,13 @@
 #include "mg_name.h"
 #include "mg_time.h"
 
+/* A table needs as much; a narrower terminal gets a few lines a row. */
+#define TABLE_COLUMNS 100
+
 struct rows {
 	bool json;
 	bool detail;
+	bool narrow;
 	size_t n;
 };
 
@@ -148,13 +152,25 @@ print_detail(const struct mg_rec *rec)
 }
 
 static void
-print_short(const struct mg_rec *rec, size_t n)
+print_short(const struct mg_rec *rec, size_t n, bool narrow)
 {
 	char what[400], wait[1024], rest[MG_DURATION_STR];
 
 	subject(rec, what, sizeof(what));
 	needs(rec, wait, sizeof(wait));
 	left(rec, rest);
+	if (narrow) {
+		printf("%s  %s%s%s%s\n  %s, %s\n", mg_rec_str(rec, "id", ""),
+		    mg_rec_str(rec, "state", ""), rest[0] == '\0' ? "" : ", ",
+		    rest, rest[0] == '\0' ? "" : " left", what,
+		    mg_rec_str(rec, "user", ""));
+		if (wait[0] != '\0')
+			printf("  waits for %s\n", wait);
+		if (mg_rec_int(rec, "running", 0) > 0)
+			printf("  %lld running\n",
+			    (long long)mg_rec_int(rec, "running", 0));
+		return;
+	}
 	if (n == 0)
 		printf("%-10s  %-8s  %-9s  %-10s  %-32s  %s\n", "ID", "STATE",
 		    "LEFT", "USER", "OPERATION", "WAITS FOR");
@@ -176,7 +192,7 @@ on_row(void *arg, const char *json, const struct mg_rec *rec)
 	else if (r->detail)
 		print_detail(rec);
 	else
-		print_short(rec, r->n);
+		print_short(rec, r->n, r->narrow);
 	r->n++;
 }
 
@@ -237,6 +253,8 @@ list(enum mg_list what, const char *id, bool all, bool json, bool detail,
 	char *text = NULL;
 	int status;
 
+	rows.narrow = isatty(STDOUT_FILENO) &&
+		      mg_cli_columns(STDOUT_FILENO) < TABLE_COLUMNS;
 	if (id != NULL && !is_id(id))
 		return bad_id(json, id);
 	q.id = id == NULL ? "" : canonical(id, code);

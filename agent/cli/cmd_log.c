@@ -34,6 +34,13 @@ say(const char *before, const char *value)
 	printf("%s%s", before, text);
 }
 
+static void
+say_if(const char *before, const char *value)
+{
+	if (value[0] != '\0')
+		say(before, value);
+}
+
 /* "used, 1,3 of set K7Q2" */
 static void
 print_tokens(const struct mg_rec *rec)
@@ -50,6 +57,37 @@ print_tokens(const struct mg_rec *rec)
 		say(n > 0 ? " of set " : " set ", set);
 }
 
+/* "serve instead of 1" */
+static void
+print_model(const struct mg_rec *rec)
+{
+	printf(" %s", mg_rec_str(rec, "effect", ""));
+	say_if(" instead of ", mg_rec_str(rec, "replaced", ""));
+	say_if(": ", mg_rec_str(rec, "text", ""));
+}
+
+/* "revoked (done)", and "used" */
+static void
+print_end(const struct mg_rec *rec)
+{
+	const char *state = mg_rec_str(rec, "state", "");
+	const char *why = mg_rec_str(rec, "why", "");
+
+	printf(" %s", state);
+	if (strcmp(why, state) != 0)
+		printf(" (%s)", why);
+}
+
+/* The type "policy" is also that of what stands beside one. */
+static void
+print_policy(const struct mg_rec *rec)
+{
+	if (strcmp(mg_rec_str(rec, "what", ""), "policy") != 0)
+		say_if(": ", mg_rec_str(rec, "what", ""));
+	say(mg_rec_bool(rec, "ok") ? " loaded " : " refused ",
+	    first(rec, "digest", "text"));
+}
+
 /* What happened, in words, after user and subject. */
 static void
 print_event(const struct mg_rec *rec)
@@ -60,7 +98,7 @@ print_event(const struct mg_rec *rec)
 	if (strcmp(type, "decision") == 0 || strcmp(type, "rejected") == 0) {
 		printf(" %s by %s", mg_rec_str(rec, "decision", ""),
 		    mg_rec_str(rec, "approver", ""));
-		say(" ",
+		say_if(": ",
 		    mg_rec_str(rec,
 			strcmp(type, "decision") == 0 ? "note" : "text", ""));
 	} else if (strcmp(type, "mfa") == 0)
@@ -74,22 +112,23 @@ print_event(const struct mg_rec *rec)
 		printf(" %lld killed in %lld us",
 		    (long long)mg_rec_int(rec, "killed", 0),
 		    (long long)mg_rec_int(rec, "took_us", 0));
+	else if (strcmp(type, "empty") == 0)
+		printf(": none of its processes is left");
+	else if (strcmp(type, "model") == 0)
+		print_model(rec);
 	else if (strcmp(type, "end") == 0)
-		printf(" %s (%s)", mg_rec_str(rec, "state", ""),
-		    mg_rec_str(rec, "why", ""));
+		print_end(rec);
 	else if (strcmp(type, "session-open") == 0) {
 		printf(" %lld", (long long)mg_rec_int(rec, "ses", 0));
 		say(" by ", mg_rec_str(rec, "service", ""));
-		if (mg_rec_str(rec, "origin", "")[0] != '\0')
-			say(" from ", mg_rec_str(rec, "origin", ""));
+		say_if(" from ", mg_rec_str(rec, "origin", ""));
 	} else if (strcmp(type, "session-close") == 0)
 		printf(" %lld (%s)", (long long)mg_rec_int(rec, "ses", 0),
 		    mg_rec_str(rec, "how", ""));
 	else if (strcmp(type, "request") == 0)
 		say(": ", mg_rec_str(rec, "reason", ""));
 	else if (strcmp(type, "policy") == 0)
-		say(mg_rec_bool(rec, "ok") ? " loaded " : " refused ",
-		    first(rec, "digest", "text"));
+		print_policy(rec);
 	else if (mg_rec_str(rec, "text", "")[0] != '\0')
 		say(": ", mg_rec_str(rec, "text", ""));
 	printf("\n");
@@ -390,6 +429,10 @@ take_name(const char *s, const char *what, const char **out)
 	return false;
 }
 
+/* Of ends and of decisions; sorted. */
+static const char *const states[] = {"approve", "cancelled", "denied", "deny",
+    "expired", "revoked", "timedout", "used"};
+
 /* modelgate-ledger(5), Types; sorted. */
 static const char *const types[] = {"access", "access-end", "clock", "decision",
     "discard", "empty", "end", "enroll", "exit", "grant", "mfa", "model",
@@ -398,20 +441,21 @@ static const char *const types[] = {"access", "access-end", "clock", "decision",
     "tokens", "unenroll", "waiver", "witness"};
 
 static bool
-take_type(const char *s, const char **out)
+take_word(const char *s, const char *what, const char *const words[],
+    size_t nwords, const char **out)
 {
 	char known[512] = "";
 	size_t n = 0;
 
 	*out = s;
-	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-		if (strcmp(s, types[i]) == 0)
+	for (size_t i = 0; i < nwords; i++) {
+		if (strcmp(s, words[i]) == 0)
 			return true;
 		n += (size_t)snprintf(known + n, sizeof(known) - n, "%s%s",
-		    n == 0 ? "" : ", ", types[i]);
+		    n == 0 ? "" : ", ", words[i]);
 	}
 	mg_cli_say(
-	    "no record is of the type '%.100s'; there are: %s", s, known);
+	    "no record is of the %s '%.100s'; there are: %s", what, s, known);
 	return false;
 }
 
@@ -466,10 +510,12 @@ mg_cmd_log(int argc, char **argv)
 			ok = take_name(optarg, "operation", &q.operation);
 			break;
 		case 't':
-			ok = take_type(optarg, &q.type);
+			ok = take_word(optarg, "type", types,
+			    sizeof(types) / sizeof(types[0]), &q.type);
 			break;
 		case 's':
-			ok = take_name(optarg, "state", &q.outcome);
+			ok = take_word(optarg, "state", states,
+			    sizeof(states) / sizeof(states[0]), &q.outcome);
 			break;
 		case 'r':
 			ok = take_request(optarg, code, &q.request);

@@ -42,8 +42,9 @@ struct session {
 	bool pending;
 	int64_t deadline;
 	char line[2048];
-	char last[2048]; /* what a pipe was told last */
-	size_t nagreed;	 /* agreements told already */
+	char brief[2048]; /* the same with no names */
+	char last[2048];  /* what a pipe was told last */
+	size_t nagreed;	  /* agreements told already */
 	bool line_shown;
 	char phase[17]; /* of an artifact that is read */
 	int64_t phase_ms;
@@ -121,11 +122,14 @@ show_line(struct session *s)
 	char left[MG_DURATION_STR], text[2200];
 	unsigned width = mg_cli_columns(STDERR_FILENO), used = 0;
 	const char *p;
+	int n;
 
 	if (!s->pending || s->quiet_wait)
 		return;
 	mg_duration_format(s->deadline - mg_time_boot_ms(), left);
-	snprintf(text, sizeof(text), "%s left  %s", left, s->line);
+	n = snprintf(text, sizeof(text), "%s left  %s", left, s->line);
+	if (n >= (int)width) /* how many are missing before who they are */
+		snprintf(text, sizeof(text), "%s left  %s", left, s->brief);
 	/* One screen line at most: a longer one could not be taken back. */
 	for (p = text; *p != '\0' && used + 1 < width; p++)
 		if (((unsigned char)*p & 0xc0) != 0x80)
@@ -155,9 +159,9 @@ count_agreed(
 	return n;
 }
 
-/* "risk-owner 1/1 bob  data-steward 0/1 asked: carol" */
+/* "risk-owner 1/1 bob   data-steward 0/1 asked: carol", or without names */
 static void
-describe(const struct mg_pending *p, char *out, size_t size)
+describe(const struct mg_pending *p, bool names, char *out, size_t size)
 {
 	char who[256];
 	size_t i, used = 0;
@@ -168,10 +172,10 @@ describe(const struct mg_pending *p, char *out, size_t size)
 	for (i = 0; i + 2 < p->need_n && used < size; i += 3) {
 		have = count_agreed(p, p->need[i], who, sizeof(who));
 		want = strtoul(p->need[i + 1], NULL, 10);
-		used +=
-		    (size_t)snprintf(out + used, size - used, "%s%s %u/%lu %s",
-			used > 0 ? "   " : "", p->need[i], have, want, who);
-		if (have < want && used < size)
+		used += (size_t)snprintf(out + used, size - used,
+		    "%s%s %u/%lu%s%s", used > 0 ? "   " : "", p->need[i], have,
+		    want, names ? " " : "", names ? who : "");
+		if (names && have < want && used < size)
 			used += (size_t)snprintf(out + used, size - used,
 			    "%sasked: %s", who[0] != '\0' ? " " : "",
 			    p->need[i + 2][0] != '\0' ? p->need[i + 2]
@@ -238,7 +242,8 @@ on_pending(struct session *s, const struct mg_pending *p)
 {
 	bool first = !s->pending;
 
-	describe(p, s->line, sizeof(s->line));
+	describe(p, true, s->line, sizeof(s->line));
+	describe(p, false, s->brief, sizeof(s->brief));
 	s->deadline = mg_time_boot_ms() + (int64_t)p->left_ms;
 	s->pending = true;
 	if (s->json) {

@@ -347,6 +347,7 @@ finish(int status)
 int
 main(int argc, char **argv)
 {
+	static char dashes[] = "--help";
 	size_t i;
 
 	if (mg_file_sanitise_std() != MG_ERR_OK)
@@ -354,6 +355,10 @@ main(int argc, char **argv)
 	if (argc < 2) {
 		help(stderr);
 		return MG_EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "help") == 0 && argc == 3) {
+		argv[1] = argv[2]; /* help COMMAND: COMMAND --help */
+		argv[2] = dashes;
 	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
 	    strcmp(argv[1], "help") == 0) {

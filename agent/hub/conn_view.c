@@ -125,10 +125,12 @@ set_asked(struct conn_row *row, const struct mg_conn_item *m, const char *name)
 	roles_of(m, name, roles, sizeof(roles));
 	if (m->ended)
 		snprintf(raw, sizeof(raw), "ended: %s", m->state);
-	else if (m->decision[0] != '\0')
-		snprintf(raw, sizeof(raw), "you: %s, %s%s%s", m->decision,
-		    judged_word(m), m->judged == MG_HUB_REFUSED ? ": " : "",
-		    m->judged == MG_HUB_REFUSED ? m->verdict : "");
+	else if (has_decided(m))
+		snprintf(raw, sizeof(raw), "you: %s, %s", m->decision,
+		    judged_word(m));
+	else if (m->decision[0] != '\0') /* it is asked still */
+		snprintf(raw, sizeof(raw), "%s (%s refused: %s)",
+		    roles[0] == '\0' ? "-" : roles, m->decision, m->verdict);
 	else
 		snprintf(raw, sizeof(raw), "%s%s",
 		    m->review[0] != '\0' ? "review: " : "",

@@ -86,6 +86,37 @@ END
 }
 in_inbox() { as bob 'modelgate inbox --json' </dev/null | jq -e --arg id "$1" '.[] | select(.code == $id)'; }
 
+@test "a narrow terminal: how many are missing, and a few lines a request" {
+	run expect -f - <<END
+set timeout 90
+proc want {what} { expect -ex \$what {} timeout { puts "no \$what"; exit 1 } eof { puts "eof before \$what"; exit 1 } }
+spawn -noecho $top/scripts/sandbox ssh ci-deploy
+stty rows 20 columns 60 < \$spawn_out(slave,name)
+want {ci-deploy@gpu-7:~\$ }
+send "modelgate run deploy receipt-ocr@2 --reason narrow\r"
+want " left  data-steward 0/1   risk-owner 0/1"
+send "\003"
+want "the requester cancelled it"
+send "modelgate run deploy receipt-ocr@2 --reason narrow --no-wait; clear\r"
+send "modelgate status\r"
+want "  pending, "
+want "\n  deploy receipt-ocr@2, ci-deploy\r\n  waits for 1 data-steward (carol), 1 risk-owner (bob)\r\n"
+send "modelgate cancel \\\$(modelgate status --json | jq -r '.\[0\].id')\r"
+want "cancelled"
+send "exit\r"
+expect eof
+END
+	ok
+}
+
+@test "help COMMAND is COMMAND --help" {
+	run as bob 'modelgate help deny; modelgate deny --help'
+	ok
+	[ "${lines[0]}" = "${lines[2]}" ] && [ "${lines[1]}" = 'approvers: sign no' ]
+	run as bob 'modelgate help nosuch'
+	[ "$status" -eq 2 ]
+}
+
 @test "output that does not reach a full disk is no success" {
 	for cmd in status 'status --json' log --help doctor verify; do
 		run root sh -c "modelgate $cmd >/dev/full" </dev/null

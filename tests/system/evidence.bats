@@ -103,6 +103,8 @@ says()
 	says 2 'is not before' modelgate report --since 2026-01-02 --until 2026-01-02
 	says 2 'is not text' modelgate log --format xml
 	says 2 "no record is of the type 'runn'; there are: access," modelgate log --type runn
+	says 2 "no record is of the state 'pending'; there are: approve," modelgate log --state pending
+	says 2 "no record is of the state 'yes'" modelgate log --decision yes
 }
 
 @test "filters add up, and times are half open" {

@@ -387,6 +387,9 @@ has_no_host() { ! has_host "$1"; }
 	run S bob submit "$CODE" approve <"$BATS_TEST_TMPDIR/sig"
 	is 1
 	has 'refused: signature does not verify'
+	# What was asked is asked still.
+	run S bob inbox
+	has 'risk-owner (approve refused: signature does not verify'
 	# And can be made again, rightly.
 	run decide bob "$CODE" approve
 	is 0
