@@ -50,7 +50,10 @@
  *	mon_tree.c	signed checkpoints of the ledger
  *	mon_keep.c	hashes of the ledger, its old segments, their end
  *	mon_pam.c	the four questions of the PAM module
- *	mon_list.c	listings and the ledger's readers
+ *	mon_asker.c	questions whose answer depends on who asks:
+ *	mon_list.c	listings, and what the agent says of itself
+ *	mon_end.c	done, cancel, revoke
+ *	mon_log.c	readers of the ledger
  *	ledger/mg_state.c	the fold over the ledger
  */
 
@@ -714,16 +717,21 @@ void mon_sessions_check(struct mon *m);
 /* ---- mon_list.c ---- */
 
 void mon_list(struct mon_client *c, const struct mg_list_req *q);
-void mon_end(struct mon_client *c, const struct mg_end_req *q);
-void mon_log_query(struct mon_client *c, const struct mg_log_req *q);
 void mon_info(struct mon_client *c);
 void mon_checkpoint(struct mon_client *c);
+
+/* ---- mon_end.c ---- */
+
+void mon_end(struct mon_client *c, const struct mg_end_req *q);
+
+/* ---- mon_log.c ---- */
+
+void mon_log_query(struct mon_client *c, const struct mg_log_req *q);
 /* Sends a reader the segments after that line, as many as go along. */
-enum mg_err mon_list_segments(struct mon *m, struct mon_port *port, uint32_t id,
+enum mg_err mon_log_segments(struct mon *m, struct mon_port *port, uint32_t id,
     uint64_t after) MG_MUST_CHECK;
 /* There are more lines: tells readers that wait for them. */
-void mon_list_grown(struct mon *m);
-void mon_list_fini(struct mon *m);
+void mon_log_grown(struct mon *m);
 
 /* ---- the process ---- */
 
@@ -825,7 +833,7 @@ struct mon {
 	struct mon_outage *outage;
 	struct mon_tree *tree;
 	struct mon_keep *keep;
-	struct ask *queries; /* readers of the ledger */
+	struct mon_reader *readers; /* of the ledger */
 	bool ledger_failing; /* the last line was not written */
 	int64_t rotate_ms;   /* not before */
 	int cgroup;	     /* folder for runs' groups; -1: none */

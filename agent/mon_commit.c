@@ -312,7 +312,7 @@ mon_commit_round(void *arg)
 				mon_audit_ledger(m, 0); /* Rule 4 */
 			m->ledger_failing = false;
 			rotate(m);
-			mon_list_grown(m);
+			mon_log_grown(m);
 			mon_tree_grown(m);
 		} else {
 			ledger_failed(m, errno);

@@ -328,7 +328,7 @@ keep_frame(void *arg, struct mg_frame *f)
 
 	if (f->op != MG_MSG_QUERY_NEXT_REQ ||
 	    mg_frame_decode(f, &next, sizeof(next)) != MG_ERR_OK ||
-	    mon_list_segments(k->m, &k->proc.port, f->id, next.after) !=
+	    mon_log_segments(k->m, &k->proc.port, f->id, next.after) !=
 		MG_ERR_OK)
 		mon_proc_stop(&k->proc);
 }
