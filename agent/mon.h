@@ -834,9 +834,9 @@ struct mon {
 	struct mon_tree *tree;
 	struct mon_keep *keep;
 	struct mon_reader *readers; /* of the ledger */
-	bool ledger_failing; /* the last line was not written */
-	int64_t rotate_ms;   /* not before */
-	int cgroup;	     /* folder for runs' groups; -1: none */
+	bool ledger_failing;	    /* the last line was not written */
+	int64_t rotate_ms;	    /* not before */
+	int cgroup;		    /* folder for runs' groups; -1: none */
 	struct mon_old_group *old_groups; /* to be removed */
 	struct mg_timer old_groups_timer;
 	uint32_t run_counter;

@@ -471,6 +471,15 @@ take_request(const char *s, char code[MG_CODE_STR], const char **out)
 	return false;
 }
 
+static bool
+take_format(const char *s, enum mg_log_format *out)
+{
+	if (mg_log_format_parse(s, out))
+		return true;
+	mg_cli_say("'%.100s' is not text, json, csv, cef or ocsf", s);
+	return false;
+}
+
 int
 mg_cmd_log(int argc, char **argv)
 {
@@ -530,11 +539,7 @@ mg_cmd_log(int argc, char **argv)
 			format = MG_LOG_FORMAT_JSON;
 			break;
 		case 'F':
-			ok = mg_log_format_parse(optarg, &format);
-			if (!ok)
-				mg_cli_say("'%s' is not text, json, csv, cef "
-					   "or ocsf",
-				    optarg);
+			ok = take_format(optarg, &format);
 			break;
 		case 'H':
 			ok = take_name(optarg, "host", &host);
