@@ -13,6 +13,7 @@
 #include "mg_esc.h"
 #include "mg_file.h"
 #include "mg_json.h"
+#include "mg_name.h"
 #include "mg_why.h"
 
 #define ANSWER_MS 30000
@@ -344,6 +345,20 @@ finish(int status)
 	return MG_EXIT_REFUSED;
 }
 
+static int
+unknown(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < NCOMMANDS; i++)
+		if (mg_name_is_slip(name, strlen(name), commands[i].name))
+			break;
+	mg_cli_say("'%.100s' is not a command (modelgate --help)%s%s%s", name,
+	    i < NCOMMANDS ? "; is it '" : "",
+	    i < NCOMMANDS ? commands[i].name : "", i < NCOMMANDS ? "'?" : "");
+	return MG_EXIT_USAGE;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -373,6 +388,5 @@ main(int argc, char **argv)
 		if (strcmp(commands[i].name, argv[1]) == 0)
 			return finish(
 			    dispatch(&commands[i], argc - 1, argv + 1));
-	mg_cli_say("'%.100s' is not a command; see modelgate --help", argv[1]);
-	return MG_EXIT_USAGE;
+	return unknown(argv[1]);
 }

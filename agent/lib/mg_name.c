@@ -113,3 +113,25 @@ mg_name_matches(const char *s, const char *pattern)
 		pattern++;
 	return *pattern == '\0';
 }
+
+bool
+mg_name_is_slip(const char *s, size_t n, const char *name)
+{
+	size_t m = strlen(name), i;
+
+	if (n < 3 || m < 3)
+		return false;
+	for (i = 0; i < n && i < m && s[i] == name[i]; i++)
+		continue;
+	s += i;
+	name += i;
+	n -= i;
+	m -= i;
+	while (n > 0 && m > 0 && s[n - 1] == name[m - 1]) {
+		n--;
+		m--;
+	}
+	if (n == 2 && m == 2)
+		return s[0] == name[1] && s[1] == name[0];
+	return n <= 1 && m <= 1 && n + m > 0;
+}

@@ -3,6 +3,7 @@
 #define MG_NAME_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /*
  * Identifiers: [A-Za-z0-9][A-Za-z0-9._-]{0,95}, without "..". Path-safe by
@@ -36,5 +37,12 @@ bool mg_name_split_ref(const char *ref, char *model, char *version);
  * (any one). Time is O(length * length), no recursion.
  */
 bool mg_name_matches(const char *s, const char *pattern);
+
+/*
+ * Whether the first n bytes of s are name with one slip: a character too many,
+ * too few or another, or two neighbours exchanged. For "is it 'name'?"; so not
+ * for equal ones, nor for those of fewer than three characters.
+ */
+bool mg_name_is_slip(const char *s, size_t n, const char *name);
 
 #endif

@@ -110,6 +110,10 @@ uint32_t pol_map_find_hashed(
 uint32_t pol_map_add(
     struct pol_map *m, struct pol_arena *a, const char *s, size_t n);
 void pol_map_fini(struct pol_map *m);
+/* "; is it 'NAME'?" with a name of m that s may be meant for, or "". */
+#define POL_MEANT (MG_NAME_MAX + 16)
+const char *pol_map_meant(
+    const struct pol_map *m, const char *s, size_t n, char out[POL_MEANT]);
 
 /*
  * 64 bits of a text without its blanks; sums of such are hashes of sets.

@@ -458,6 +458,7 @@ mg_policy_decide(
 	const struct pol_op *op;
 	struct pol_facts f;
 	struct sum sum = {.v = v, .f = &f, .nways = 1};
+	char meant[POL_MEANT];
 	uint32_t id;
 
 	memset(v, 0, offsetof(struct mg_verdict, remedy) + 1);
@@ -466,8 +467,10 @@ mg_policy_decide(
 	if (id == POL_NONE || pol_op(p, id)->kind == POL_OP_GROUP) {
 		v->why = MG_WHY_UNKNOWN_OPERATION;
 		snprintf(v->remedy, sizeof(v->remedy),
-		    "modelgate policy what-can %.96s lists what there is",
-		    ask->user);
+		    "modelgate policy what-can %.96s lists what there is%s",
+		    ask->user,
+		    pol_map_meant(&p->ops, ask->operation,
+			strlen(ask->operation), meant));
 		return;
 	}
 	op = pol_op(p, id);

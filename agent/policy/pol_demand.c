@@ -110,6 +110,7 @@ put_event(struct pol_load *ld, const struct pol_iter *it, struct pol_event *ev)
 {
 	const char *s = it->s;
 	size_t n = it->len, off = it->off;
+	char meant[POL_MEANT];
 	uint32_t id;
 
 	ev->approved = skip_word(&s, &n, &off, "approved ");
@@ -125,7 +126,8 @@ put_event(struct pol_load *ld, const struct pol_iter *it, struct pol_event *ev)
 	}
 	id = pol_map_find(&ld->p->ops, s, n);
 	if (id == POL_NONE || pol_op(ld->p, id)->kind == POL_OP_GROUP) {
-		pol_err(ld, off, "no operation '%.*s' is defined", (int)n, s);
+		pol_err(ld, off, "no operation '%.*s' is defined%s", (int)n, s,
+		    pol_map_meant(&ld->p->ops, s, n, meant));
 		return false;
 	}
 	ev->operation = pol_op(ld->p, id)->def.name;

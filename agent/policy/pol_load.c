@@ -88,6 +88,18 @@ pol_each(struct pol_load *ld, const char *type, void (*fn)(struct pol_load *ld))
 	}
 }
 
+static void
+unknown_key(struct pol_load *ld, const struct pol_key *k)
+{
+	const char *key = ld->ln->key;
+
+	while (k->key != NULL && !mg_name_is_slip(key, strlen(key), k->key))
+		k++;
+	pol_err_key(ld, "unknown key '%s' in [%s]%s%s%s", key, ld->sec->type,
+	    k->key == NULL ? "" : "; is it '", k->key == NULL ? "" : k->key,
+	    k->key == NULL ? "" : "'?");
+}
+
 void
 pol_keys(struct pol_load *ld, const struct pol_key *keys, void *obj,
     bool (*other)(struct pol_load *ld, void *obj))
@@ -103,8 +115,7 @@ pol_keys(struct pol_load *ld, const struct pol_key *keys, void *obj,
 		if (k->key != NULL)
 			k->set(ld, obj);
 		else if (other == NULL || !other(ld, obj))
-			pol_err_key(ld, "unknown key '%s' in [%s]", ld->ln->key,
-			    ld->sec->type);
+			unknown_key(ld, keys);
 	}
 }
 
@@ -125,6 +136,23 @@ static const struct {
     {"test", true, false},
 };
 
+static void
+unknown_type(struct pol_load *ld)
+{
+	const struct pol_section *sec = ld->sec;
+	const char *meant = NULL;
+	size_t i;
+
+	for (i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (mg_name_is_slip(
+			sec->type, strlen(sec->type), types[i].type))
+			meant = types[i].type;
+	pol_diag(&ld->src, false, sec->file, sec->line, 2,
+	    "unknown section type '%s'%s%s%s", sec->type,
+	    meant == NULL ? "" : "; is it '", meant == NULL ? "" : meant,
+	    meant == NULL ? "" : "'?");
+}
+
 static bool
 check_type(struct pol_load *ld)
 {
@@ -135,8 +163,7 @@ check_type(struct pol_load *ld)
 		if (strcmp(types[i].type, sec->type) == 0)
 			break;
 	if (i == sizeof(types) / sizeof(types[0])) {
-		pol_diag(&ld->src, false, sec->file, sec->line, 2,
-		    "unknown section type '%s'", sec->type);
+		unknown_type(ld);
 		return false;
 	}
 	if (!types[i].has_name && sec->name[0] != '\0') {

@@ -186,6 +186,20 @@ pol_map_find(const struct pol_map *m, const char *s, size_t n)
 	return pol_map_find_hashed(m, s, n, pol_hash(POL_HASH_INIT, s, n));
 }
 
+const char *
+pol_map_meant(
+    const struct pol_map *m, const char *s, size_t n, char out[POL_MEANT])
+{
+	uint32_t i;
+
+	out[0] = '\0';
+	for (i = 0; i < m->n && out[0] == '\0'; i++)
+		if (mg_name_is_slip(s, n, m->v[i].s))
+			snprintf(out, POL_MEANT, "; is it '%.*s'?", MG_NAME_MAX,
+			    m->v[i].s);
+	return out;
+}
+
 static bool
 grow_slots(struct pol_map *m)
 {

@@ -458,6 +458,7 @@ add_ops(struct pol_load *ld, const struct pol_iter *it, bool may_star,
     struct pol_ids *ids)
 {
 	struct mg_policy *p = ld->p;
+	char meant[POL_MEANT];
 	struct pol_op *op;
 	uint32_t i, id;
 
@@ -469,8 +470,9 @@ add_ops(struct pol_load *ld, const struct pol_iter *it, bool may_star,
 	}
 	id = pol_map_find(&p->ops, it->s, it->len);
 	if (id == POL_NONE) {
-		pol_err(ld, it->off, "no operation '%.*s' is defined",
-		    (int)it->len, it->s);
+		pol_err(ld, it->off, "no operation '%.*s' is defined%s",
+		    (int)it->len, it->s,
+		    pol_map_meant(&p->ops, it->s, it->len, meant));
 		return false;
 	}
 	op = pol_op(p, id);

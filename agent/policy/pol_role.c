@@ -60,6 +60,7 @@ entry_target(struct pol_load *ld, struct pol_entry *e, const char *s, size_t n,
     size_t off)
 {
 	struct mg_policy *p = ld->p;
+	char meant[POL_MEANT];
 
 	if (take_prefix(&s, &n, &off, "@")) {
 		e->kind = POL_GROUP;
@@ -74,8 +75,8 @@ entry_target(struct pol_load *ld, struct pol_entry *e, const char *s, size_t n,
 		e->kind = POL_ROLE;
 		e->other = pol_map_find(&p->roles, s, n);
 		if (e->other == POL_NONE) {
-			pol_err(
-			    ld, off, "no role '%.*s' is defined", (int)n, s);
+			pol_err(ld, off, "no role '%.*s' is defined%s", (int)n,
+			    s, pol_map_meant(&p->roles, s, n, meant));
 			return false;
 		}
 	} else {
@@ -674,9 +675,11 @@ uint32_t
 pol_role_atom(struct pol_load *ld, const char *s, size_t n, size_t off)
 {
 	uint32_t rank = pol_role_rank(ld->p, s, n);
+	char meant[POL_MEANT];
 
 	if (rank == POL_NONE)
-		pol_err(ld, off, "no role '%.*s' is defined", (int)n, s);
+		pol_err(ld, off, "no role '%.*s' is defined%s", (int)n, s,
+		    pol_map_meant(&ld->p->roles, s, n, meant));
 	return rank;
 }
 

@@ -109,6 +109,15 @@ END
 	ok
 }
 
+@test "a slip of the finger is recognised: commands and operations" {
+	run as bob modelgate aprove X
+	[ "$status" -eq 2 ]
+	has "'aprove' is not a command (modelgate --help); is it 'approve'?"
+	run as alice modelgate run deplyo receipt-ocr@2
+	[ "$status" -eq 125 ]
+	has "lists what there is; is it 'deploy'?"
+}
+
 @test "help COMMAND is COMMAND --help" {
 	run as bob 'modelgate help deny; modelgate deny --help'
 	ok

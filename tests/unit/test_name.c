@@ -205,11 +205,40 @@ a_hostile_pattern_takes_no_longer_than_its_length_squared(void **state)
 	assert_true(b.tv_sec - a.tv_sec <= 2);
 }
 
+static bool
+slip(const char *s, const char *name)
+{
+	return mg_name_is_slip(s, strlen(s), name);
+}
+
+static void
+one_slip_is_recognised_and_no_more(void **state)
+{
+	(void)state;
+	assert_true(slip("deplyo", "deploy"));	/* exchanged */
+	assert_true(slip("deply", "deploy"));	/* too few */
+	assert_true(slip("deplloy", "deploy")); /* too many */
+	assert_true(slip("deplay", "deploy"));	/* another */
+	assert_true(slip("eploy", "deploy"));
+	assert_true(slip("deploys", "deploy"));
+	assert_false(slip("ru", "run")); /* too short to tell */
+	assert_true(slip("rnu", "run"));
+	assert_false(slip("deploy", "deploy"));
+	assert_false(slip("dpeloys", "deploy"));
+	assert_false(slip("deplxz", "deploy"));
+	assert_false(slip("yolped", "deploy"));
+	assert_false(slip("", "deploy"));
+	assert_false(slip("aaa", "aaaaa"));
+	assert_true(slip("aaa", "aaaa"));
+	assert_true(mg_name_is_slip("deplyo, x", 6, "deploy"));
+}
+
 int
 main(void)
 {
 #define T(f) cmocka_unit_test(f)
 	const struct CMUnitTest tests[] = {
+	    T(one_slip_is_recognised_and_no_more),
 	    T(names_begin_with_a_letter_or_digit),
 	    T(no_other_character_stands_in_a_name),
 	    T(a_name_is_a_path_s_part_and_no_option),

@@ -53,6 +53,10 @@ check(struct pcli *c, bool strict)
 		pcli_error("%s", mg_err_str(r));
 		return PCLI_FAILED;
 	}
+	if (c->p != NULL && c->p->rules.n == 0)
+		mg_diags_add(&c->ds, true, c->dir, 0, 0, NULL,
+		    "no rule is in it, so everything is refused: is it the "
+		    "right folder?");
 	status = c->ds.errors > 0 || (strict && c->ds.warnings > 0) ? PCLI_NO
 								    : PCLI_OK;
 	if (c->json)
