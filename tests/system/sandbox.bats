@@ -214,7 +214,7 @@ machine()
 	run env MG_BUILD="$BATS_TEST_TMPDIR/nothing" \
 	    "$top/scripts/sandbox" --name "$MG_SANDBOX-7" up 3>&-
 	failed
-	has 'not built: modelgated '
+	has 'not built: no '
 	has 'run make'
 	run sb list
 	hasnt "$MG_SANDBOX-7"
