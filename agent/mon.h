@@ -45,7 +45,8 @@
  *	mon_prune.c	copies that nobody needs any more
  *	mon_model.c	what is deployed here, and whether it still is
  *	mon_run.c	running the command, ending it
- *	mon_hub.c	requests to the hub, decisions from it
+ *	mon_hub.c	what the hub is told, and its link
+ *	mon_decision.c	whether an approver's decision counts
  *	mon_outage.c	whether approvers can be reached at all
  *	mon_tree.c	signed checkpoints of the ledger
  *	mon_keep.c	hashes of the ledger, its old segments, their end
@@ -670,6 +671,14 @@ void mon_hub_tree(struct mon *m);
 void mon_hub_tree_done(struct mon *m);
 /* Sends to the hub now, or not at all: false when it is not connected. */
 bool mon_hub_send(struct mon *m, enum mg_msg_op op, const void *msg);
+/* What came of a decision: to its link, which knows whether it is connected. */
+void mon_hub_verdict(struct mon *m, const struct mg_hub_verdict *msg);
+
+/* ---- mon_decision.c ---- */
+
+/* Judges what the hub says that somebody has decided, sooner or later. */
+void mon_decision(struct mon *m, const struct mg_hub_decision *d);
+void mon_decision_fini(struct mon *m);
 
 /* ---- mon_tree.c ---- */
 
@@ -830,6 +839,7 @@ struct mon {
 	struct mon_inside *inside; /* that were let in without a grant */
 	struct mon_mark *marks;	   /* second factors that PAM asked for */
 	struct mon_link *link;
+	struct mon_decisions *decisions;
 	struct mon_outage *outage;
 	struct mon_tree *tree;
 	struct mon_keep *keep;

@@ -430,6 +430,7 @@ stop(struct mon *m)
 	mon_run_stop_all(m);
 	mon_doors_fini(m);
 	mon_outage_fini(m);
+	mon_decision_fini(m);
 	mon_hub_fini(m);
 	record_stop(m);
 	mon_keep_fini(m);

@@ -311,6 +311,8 @@ bool mg_state_was_served(const struct mg_state *st, const char *model,
 
 /* Whether the glass was broken for it and not all have reviewed that. */
 bool mg_req_wants_review(const struct mg_req *req);
+/* Whether decisions on it count: it waits for them, or to be reviewed. */
+bool mg_req_is_open(const struct mg_req *req);
 /* The request that does, or NULL. */
 struct mg_req *mg_state_unreviewed(const struct mg_state *st);
 

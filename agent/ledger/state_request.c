@@ -372,6 +372,12 @@ mg_req_wants_review(const struct mg_req *req)
 	       req->live.reviewed != (1U << req->nreview) - 1;
 }
 
+bool
+mg_req_is_open(const struct mg_req *req)
+{
+	return req->live.state == MG_REQ_PENDING || mg_req_wants_review(req);
+}
+
 struct mg_req *
 mg_state_unreviewed(const struct mg_state *st)
 {
