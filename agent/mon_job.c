@@ -325,6 +325,18 @@ refuse_request(struct mon_job *job, const char *text, const char *remedy)
 	job_refuse(job, MG_WHY_BAD_REQUEST, "", text, remedy);
 }
 
+/* Asked to run what sshd, sudo and su do. */
+static void
+refuse_no_command(struct mon_job *job, bool is_held)
+{
+	char text[160];
+
+	snprintf(text, sizeof(text), "%s is not a command", job->operation);
+	refuse_request(job, text,
+	    is_held ? "you hold the grant already: log in, or use sudo or su"
+		    : "ask for a grant with: modelgate request");
+}
+
 /* Whether the question has what the operation takes; refuses if not. */
 static bool
 check_shape(struct mon_job *job, const struct mg_operation *op)
@@ -334,10 +346,7 @@ check_shape(struct mon_job *job, const struct mg_operation *op)
 	if (op == NULL || op->argc == 0) {
 		if ((job->flags & MG_RUN_GRANT_ONLY) != 0)
 			return true;
-		snprintf(
-		    text, sizeof(text), "%s is not a command", job->operation);
-		refuse_request(
-		    job, text, "ask for a grant with: modelgate request");
+		refuse_no_command(job, false);
 		return false;
 	}
 	if (op->takes_model && job->model[0] == '\0')
@@ -892,6 +901,10 @@ job_continue_own(struct mon_job *job, struct mg_req *req)
 {
 	struct mon_req_rt *rt = mon_req_rt(req);
 
+	if (req->argc == 0 && (job->flags & MG_RUN_GRANT_ONLY) == 0) {
+		refuse_no_command(job, req->live.state == MG_REQ_GRANTED);
+		return;
+	}
 	snprintf(job->uuid, sizeof(job->uuid), "%s", req->uuid);
 	if (req->live.state == MG_REQ_GRANTED) {
 		if (!may_use(job, req))

@@ -118,6 +118,14 @@ END
 	has "lists what there is; is it 'deploy'?"
 }
 
+@test "a grant for a login is no command, and stays" {
+	run as ci-deploy 'modelgate run login; modelgate request login --reason x; modelgate run login; modelgate grants; modelgate done $(modelgate grants --json | jq -r ".[0].id")'
+	ok
+	has 'what would help: ask for a grant with: modelgate request'
+	has 'what would help: you hold the grant already: log in, or use sudo or su'
+	[[ $output =~ granted.*ci-deploy\ +login ]] || fail grants
+}
+
 @test "help COMMAND is COMMAND --help" {
 	run as bob 'modelgate help deny; modelgate deny --help'
 	ok
