@@ -8,6 +8,7 @@
 
 #include "ledger.h"
 #include "mg_chan.h"
+#include "mg_close.h"
 #include "mg_log.h"
 #include "mg_loop.h"
 #include "mg_proc.h"

@@ -46,7 +46,7 @@ close_fds(struct mon_client *c)
 
 	for (i = 0; i < 3; i++) {
 		if (c->fds[i] != -1)
-			close(c->fds[i]);
+			mg_close(c->fds[i]);
 		c->fds[i] = -1;
 	}
 }
@@ -67,7 +67,9 @@ mon_client_free(struct mon_client *c)
 	close_fds(c);
 	if (c->pidfd != -1)
 		close(c->pidfd);
+	mg_close_begin(); /* more may be on its way */
 	mon_port_fini(&c->port);
+	mg_close_end();
 	free(c);
 }
 
@@ -210,6 +212,18 @@ put_on_record(
 	mon_refuse(c->m, answer ? c : NULL, &ref);
 }
 
+/* What came with a message that nobody takes it from. */
+static void
+drop_fds(struct mon_client *c, struct mg_frame *f)
+{
+	size_t i;
+	int fd;
+
+	for (i = 0; i < f->nfds; i++)
+		if ((fd = mg_frame_take_fd(c->port.ch, f, i)) != -1)
+			mg_close(fd);
+}
+
 static void
 ask_run(struct mon_client *c, struct mg_frame *f)
 {
@@ -218,6 +232,7 @@ ask_run(struct mon_client *c, struct mg_frame *f)
 
 	if (mg_frame_decode(f, &q, sizeof(q)) != MG_ERR_OK ||
 	    (f->nfds != 0 && f->nfds != 3)) {
+		drop_fds(c, f);
 		put_on_record(c, true, MG_WHY_BAD_REQUEST,
 		    "a run comes with three descriptors or none");
 		return;
@@ -233,6 +248,7 @@ ask_log(struct mon_client *c, struct mg_frame *f)
 	struct mg_log_req q;
 
 	if (mg_frame_decode(f, &q, sizeof(q)) != MG_ERR_OK || f->nfds != 1) {
+		drop_fds(c, f);
 		put_on_record(c, true, MG_WHY_BAD_REQUEST,
 		    "a log comes with one descriptor");
 		return;
@@ -343,6 +359,7 @@ client_frame(void *arg, struct mg_frame *f)
 		return;
 	}
 	if (c->busy) { /* Rule 1 */
+		drop_fds(c, f);
 		mon_door_charge(c);
 		put_on_record(c, false, MG_WHY_BAD_REQUEST,
 		    "a question before the last was answered");

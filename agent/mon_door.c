@@ -168,7 +168,7 @@ mon_door_leave(struct mon_client *c)
 
 	if (waited) {
 		line_leave(c);
-		close(c->sock);
+		mg_close(c->sock);
 	}
 	if (c->prev != NULL)
 		c->prev->next = c->next;
@@ -206,7 +206,7 @@ static void
 turn_away(int fd, enum mg_why why, const char *text, const char *remedy)
 {
 	say_why(fd, why, text, remedy);
-	close(fd);
+	mg_close(fd);
 }
 
 /* A turn of c that came to nothing. */
@@ -348,7 +348,7 @@ serve_line(struct mon *m)
 			continue;
 		}
 		line_leave(c);
-		close(c->sock);
+		mg_close(c->sock);
 		c->sock = -1;
 		mon_job_expect(m, c->peer.loginuid);
 	}
@@ -465,7 +465,7 @@ take_client(struct mon *m, int fd, const struct mg_peer *peer,
 
 	if ((c = calloc(1, sizeof(*c))) == NULL) {
 		close(pidfd);
-		close(fd);
+		mg_close(fd);
 		user_forget(m, u);
 		return;
 	}
@@ -489,7 +489,7 @@ take_client(struct mon *m, int fd, const struct mg_peer *peer,
 		return;
 	}
 	line_leave(c);
-	close(fd);
+	mg_close(fd);
 	c->sock = -1;
 	mon_job_expect(m, peer->loginuid);
 }
@@ -503,14 +503,14 @@ is_turned_away(struct mon *m, int fd)
 	socklen_t len = sizeof(cred);
 
 	if (has_hung_up(fd)) {
-		close(fd);
+		mg_close(fd);
 		return true;
 	}
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 ||
 	    cred.uid == 0 || !is_too_many(m, cred.uid))
 		return false;
 	say_hasty(m, fd);
-	close(fd);
+	mg_close(fd);
 	return true;
 }
 
@@ -574,14 +574,14 @@ accept_one(struct mon *m, int fd)
 	int pidfd;
 
 	if (mg_proc_peer(fd, &peer, &pidfd) != MG_ERR_OK) { /* Rule 1 */
-		close(fd);
+		mg_close(fd);
 		return;
 	}
 	uid = who_counts(m, &peer);
 	if (peer.uid != 0 && uid != peer.uid && is_too_many(m, uid)) {
 		close(pidfd);
 		say_hasty(m, fd);
-		close(fd);
+		mg_close(fd);
 		return;
 	}
 	if ((u = user_of(m, uid, peer.uid == 0)) == NULL) {
@@ -672,7 +672,7 @@ open_door(struct mon *m, size_t i)
 	    bind(fd, (struct sockaddr *)&sun, sizeof(sun)) != 0 ||
 	    chmod(sun.sun_path, doors[i].mode) != 0 ||
 	    listen(fd, BACKLOG) != 0) {
-		close(fd);
+		mg_close(fd);
 		return MG_ERR_SYS;
 	}
 	m->doors[i].m = m;
@@ -717,7 +717,7 @@ mon_doors_fini(struct mon *m)
 	for (i = 0; i < DOORS; i++) {
 		if (m->doors[i].m == NULL)
 			continue;
-		close(m->doors[i].fd);
+		mg_close(m->doors[i].fd);
 		(void)unlink(doors[i].path);
 		m->doors[i].m = NULL;
 	}

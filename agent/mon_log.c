@@ -201,7 +201,7 @@ fini(struct mon_asker *a)
 		r->next->prev = r->prev;
 	mon_proc_stop(&r->query);
 	if (r->has_out)
-		close(r->out);
+		mg_close(r->out);
 }
 
 void

@@ -17,6 +17,9 @@
  *    tracing) the filter forbids.
  * 4. Nothing is read for one side that the other does not take: who asks and
  *    never reads costs a message, not what all the answers weigh.
+ * 5. But for waiting for a side, nothing here waits: a worker that could be
+ *    kept by what its client passed (mg_close.c) would use up a process for
+ *    as long as the client likes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,6 +32,7 @@
 #include <unistd.h>
 
 #include "mg_chan.h"
+#include "mg_close.h"
 #include "mg_confine.h"
 #include "mg_file.h"
 #include "mg_filter.h"
@@ -132,6 +136,7 @@ say_why(struct mg_chan *client, struct mg_chan *monitor, const char *why)
 	struct pollfd p = {.fd = mg_chan_fd(client), .events = POLLOUT};
 	int i;
 
+	mg_close_end();
 	if (!report(client, monitor, why) &&
 	    mg_chan_send(client, 0, MG_MSG_REFUSED, &msg) != MG_ERR_OK)
 		return;
@@ -169,12 +174,16 @@ static bool
 wait_for(const struct mg_chan *monitor, const struct mg_chan *client)
 {
 	struct pollfd p[3];
+	int ready;
 
 	want(&p[0], monitor, client);
 	want(&p[1], client, monitor);
 	p[2].fd = life[0];
 	p[2].events = POLLIN;
-	if (poll(p, 3, -1) == -1)
+	mg_close_end();
+	ready = poll(p, 3, -1);
+	mg_close_begin(); /* Rule 5 */
+	if (ready == -1)
 		return errno == EINTR;
 	return p[2].revents == 0 && !is_over(&p[0]) && !is_over(&p[1]);
 }
@@ -209,6 +218,8 @@ work(int monitor_fd)
 	bool open = true;
 
 	close(life[1]);
+	if (mg_close_init() != MG_ERR_OK)
+		_exit(1);
 	monitor = mg_chan_new(monitor_fd, MG_ROLE_CLIENT | MG_ROLE_FRONT,
 	    MG_ROLE_AGENT | MG_ROLE_MONITOR, QUEUE_MAX);
 	if (monitor == NULL ||
@@ -229,6 +240,7 @@ work(int monitor_fd)
 		}
 		open = pump(monitor, client, &why);
 	}
+	mg_close_begin(); /* Rule 5 */
 	mg_chan_free(client);
 	mg_chan_free(monitor);
 	_exit(0);

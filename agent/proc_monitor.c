@@ -290,7 +290,8 @@ watch_signals(struct signals *s)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	(void)signal(SIGPIPE, SIG_IGN);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0 ||
+	if (mg_close_init() != MG_ERR_OK ||
+	    sigprocmask(SIG_BLOCK, &set, NULL) != 0 ||
 	    (s->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) == -1 ||
 	    mg_watch_add(s->m->loop, s->fd, EPOLLIN, on_signal, s, &s->watch) !=
 		MG_ERR_OK)

@@ -57,6 +57,7 @@ static const int base[] = {
 
 static const int spawning[] = {
 	SCMP_SYS(set_tid_address), SCMP_SYS(wait4), SCMP_SYS(waitid),
+	SCMP_SYS(setitimer),
 };
 
 static const int threads[] = {

@@ -308,12 +308,13 @@ END
 }
 
 @test "no program has a signal handler that does work" {
-	# one sets a flag, one ends a copy whose file went away under it
+	# one does nothing, one ends a copy whose file went away under it, one
+	# sets a flag
 	run grep -rnoE 'sa_(handler|sigaction) = [a-z]+[^;]*;|[^_a-z]signal\(SIG[A-Z]+, [a-z][^)]*\)' \
 	    "$top/agent" "$top/pam_module" --include=*.c
 	ok
 	# shellcheck disable=SC2001
-	[ "$(sed 's/.*[ :]sa_/sa_/' <<<"$output" | sort)" = "$(printf '%s\n' 'sa_handler = on_bus;' 'sa_handler = on_signal;')" ]
+	[ "$(sed 's/.*[ :]sa_/sa_/' <<<"$output" | sort)" = "$(printf '%s\n' 'sa_handler = on_alarm;' 'sa_handler = on_bus;' 'sa_handler = on_signal;')" ]
 }
 
 @test "the address of a client's socket says nothing" {
@@ -323,6 +324,14 @@ END
 	hasnt granted
 	[ "$(grep -c "refused $(why_number not-permitted)" <<<"$output")" -eq 4 ] || fail "$output"
 	[ "$(ran)" -eq "$n" ]
+}
+
+@test "what takes long to close keeps nobody waiting" {
+	pid=$(pid_of modelgated)
+	run as mallory "python3 $top/tests/system/agent_peer.py linger 3600"
+	ok
+	[ "$(grep -c ": refused $(why_number no-rule) " <<<"$output")" -eq 3 ] || fail "$output"
+	[ "$(pid_of modelgated)" = "$pid" ]
 }
 
 # the last: it locks alice's second factor

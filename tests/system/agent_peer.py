@@ -16,6 +16,8 @@
 	agent_peer.py unenroll N	ask for what only root may, N times
 	agent_peer.py turns N	when a line comes: N connections that ask; prints
 				"waiting", then the time of each answer
+	agent_peer.py linger SECONDS	pass a connection whose last close takes that
+				long, in three ways; prints what another is told
 	agent_peer.py address	ask from sockets whose names claim to be root's
 
 The framing is written here a second time, from PROTOCOL.md. Each case of
@@ -305,6 +307,44 @@ def gone(n):
         os.waitpid(pid, 0)
 
 
+def slow_close(seconds):
+    """A connection whose last close takes that long; and its other end."""
+    server = socket.create_server(("127.0.0.1", 0))
+    slow = socket.create_connection(server.getsockname())
+    held, _ = server.accept()  # reads nothing
+    slow.setblocking(False)
+    try:
+        while True:
+            slow.send(b"x" * 65536)
+    except BlockingIOError:
+        pass
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                    struct.pack("ii", 1, seconds))
+    return slow, held
+
+
+def linger(seconds):
+    keep = []
+    for way in "itself", "on its way", "not wanted":
+        slow, held = slow_close(seconds)
+        keep.append(held)
+        if way == "on its way":  # closed with the socket that it waits in
+            one, other = socket.socketpair()
+            send(one, b"x", fds=[slow.fileno()])
+            one.close()
+            slow.close()
+            slow = other
+        s = connect()
+        send(s, run(), fds=[slow.fileno()] * (2 if way == "not wanted" else 3))
+        slow.close()  # but not for the last time
+        answer(s)
+        s.close()
+        s = connect()
+        send(s, run())
+        print(f"{way}:", answer(s), flush=True)
+        s.close()
+
+
 def address():
     for name in ("\0;uid=0;", "\0pid=1;uid=0;socket=/run/snapd.socket;",
                  f"/tmp/;uid=0;{os.getpid()}", "\0" + "root" * 20):
@@ -399,6 +439,8 @@ def main():
         pam_guess(int(sys.argv[2]))
     elif what == "unenroll":
         unenroll(int(sys.argv[2]))
+    elif what == "linger":
+        linger(int(sys.argv[2]))
     elif what == "address":
         address()
     elif what == "exec0":
