@@ -875,6 +875,8 @@ take_ref(struct session *s, const char *ref, char *model, char *version)
 		s->q.version = version;
 		return true;
 	}
+	if (at != NULL && at - ref <= MG_NAME_MAX)
+		snprintf(model, MG_NAME_MAX + 1, "%.*s", (int)(at - ref), ref);
 	if (at != NULL && mg_name_is_valid(model))
 		mg_cli_say("version '%.100s' %s", at + 1, mg_name_why(at + 1));
 	else if (at != NULL)

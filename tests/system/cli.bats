@@ -113,6 +113,10 @@ END
 	run as bob modelgate aprove X
 	[ "$status" -eq 2 ]
 	has "'aprove' is not a command (modelgate --help); is it 'approve'?"
+	run as alice "modelgate run deploy 'receipt-ocr@2;id'; modelgate run deploy '../x@2'"
+	[ "$status" -eq 2 ]
+	has "version '2;id' contains a character"
+	has "model '../x' is not a name"
 	run as alice modelgate run deplyo receipt-ocr@2
 	[ "$status" -eq 125 ]
 	has "lists what there is; is it 'deploy'?"
