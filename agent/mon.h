@@ -34,6 +34,7 @@
  *	mon_front.c	workers of mg-front
  *	mon_client.c	what clients ask, and their answers
  *	mon_policy.c	what policy is in force, and why another is not
+ *	mon_copy.c	the agent's copies of a signed policy
  *	mon_verify.c	asking two judges about one signature
  *	mon_ask.c	what the policy is told
  *	mon_refuse.c	refusals without a request

@@ -18,7 +18,6 @@
  *    was changed by hand, is on record too.
  */
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <openssl/sha.h>
@@ -29,20 +28,20 @@
 #include <unistd.h>
 
 #include "mg_file.h"
+#include "mg_ini.h"
 #include "mg_name.h"
 #include "mg_text.h"
 #include "mg_time.h"
 #include "mon.h"
+#include "mon_copy.h"
 
 #define POLICY_DIR MG_CONFDIR "/policy.d"
 #define OPERATIONS_DIR MG_CONFDIR "/operations.d"
 #define SIGNERS MG_CONFDIR "/allowed_signers"
 #define SIGNATURES MG_CONFDIR "/signatures"
-#define COPIES MON_STATE_DIR "/policy"
 
 #define SIGS_MAX 32 /* that are looked at */
 #define SIG_BYTES 16384
-#define INI_BYTES (64U << 20)
 #define FIRST_MS 60000 /* for the signatures of the very first policy */
 
 static const struct mg_file_rule root_only = {.owner = 0};
@@ -78,18 +77,6 @@ struct mon_candidate {
 };
 
 /* ---- reading ---- */
-
-static enum mg_err
-load_from(const char *policy, const char *operations, struct mg_policy **pp,
-    struct mg_diags *ds)
-{
-	struct mg_policy_source src = {.policy_dir = policy,
-	    .operations_dir = operations,
-	    .rule = &root_only,
-	    .can = MG_POLICY_CAN_AGENT};
-
-	return mg_policy_load(&src, pp, ds);
-}
 
 static enum mg_err
 read_file(const char *path, struct mg_buf *b, char *why, size_t size)
@@ -254,208 +241,6 @@ mon_policy_bad(struct mon *m, const char *what, const char *path,
 	record_refused(m, what, path, "", first);
 }
 
-/* ---- copies ---- */
-
-/* "/var/lib/modelgate/policy/HEX/policy.d" and the like. */
-static void
-copy_path(char *out, size_t size, const char *digest, const char *rest)
-{
-	snprintf(out, size, COPIES "/%s%s", digest + 7, rest);
-}
-
-static bool
-make_folder(const char *path)
-{
-	return mkdir(path, 0700) == 0 || errno == EEXIST;
-}
-
-static int
-open_folder(const char *path)
-{
-	int fd;
-
-	if (mg_file_open(path, O_DIRECTORY, &root_only, &fd, NULL, 0) !=
-	    MG_ERR_OK)
-		return -1;
-	return fd;
-}
-
-static bool
-copy_file(int from, int to, const char *name)
-{
-	struct mg_buf b;
-	int fd = -1;
-	bool ok;
-
-	mg_buf_init(&b, INI_BYTES);
-	ok = mg_file_open_at(from, name, 0, &root_only, &fd, NULL, 0) ==
-		 MG_ERR_OK &&
-	     mg_file_read(fd, &b) == MG_ERR_OK &&
-	     mg_file_replace_at(
-		 to, name, mg_buf_ptr(&b), mg_buf_len(&b), 0600) == MG_ERR_OK;
-	if (fd != -1)
-		close(fd);
-	mg_buf_fini(&b);
-	return ok;
-}
-
-static bool
-is_ini(const char *name)
-{
-	size_t n = strlen(name);
-
-	return n > 4 && name[0] != '.' && strcmp(name + n - 4, ".ini") == 0;
-}
-
-/* Copies every *.ini; a source that is not there is an empty one. */
-static bool
-copy_folder(const char *from, const char *to)
-{
-	int dst = -1, src = open_folder(from);
-	struct dirent *de;
-	bool ok;
-	DIR *d;
-
-	ok = make_folder(to) && (dst = open_folder(to)) != -1;
-	if (src == -1 || !ok || (d = fdopendir(dup(src))) == NULL) {
-		ok = ok && src == -1;
-		goto out;
-	}
-	while (ok && (de = readdir(d)) != NULL)
-		if (is_ini(de->d_name))
-			ok = copy_file(src, dst, de->d_name);
-	closedir(d);
-out:
-	if (src != -1)
-		close(src);
-	if (dst != -1)
-		close(dst);
-	return ok;
-}
-
-static enum mg_err
-load_copy(const char *digest, struct mg_policy **pp)
-{
-	char policy[256], operations[256];
-	struct mg_diags *ds;
-	enum mg_err r;
-
-	*pp = NULL;
-	if ((ds = calloc(1, sizeof(*ds))) == NULL)
-		return MG_ERR_NOMEM;
-	mg_diags_init(ds);
-	copy_path(policy, sizeof(policy), digest, "/policy.d");
-	copy_path(operations, sizeof(operations), digest, "/operations.d");
-	r = load_from(policy, operations, pp, ds);
-	if (r == MG_ERR_OK && strcmp(mg_policy_digest(*pp), digest) != 0) {
-		mg_policy_free(*pp); /* Rule 2 */
-		*pp = NULL;
-		r = MG_ERR_BADSIG;
-	}
-	free(ds);
-	return r;
-}
-
-/* Keeps what was judged: the copy must come to the same digest. */
-static bool
-keep_policy(const struct mg_policy *p)
-{
-	const char *digest = mg_policy_digest(p);
-	char folder[256], to[256];
-	struct mg_policy *copy;
-
-	copy_path(folder, sizeof(folder), digest, "");
-	if (!make_folder(COPIES) || !make_folder(folder))
-		return false;
-	copy_path(to, sizeof(to), digest, "/policy.d");
-	if (!copy_folder(POLICY_DIR, to))
-		return false;
-	copy_path(to, sizeof(to), digest, "/operations.d");
-	if (!copy_folder(OPERATIONS_DIR, to) ||
-	    load_copy(digest, &copy) != MG_ERR_OK)
-		return false;
-	mg_policy_free(copy);
-	return true;
-}
-
-static bool
-keep_signers(const struct mg_buf *keys, const char *digest)
-{
-	char name[128];
-	int dir;
-	bool ok;
-
-	if (!make_folder(COPIES) || (dir = open_folder(COPIES)) == -1)
-		return false;
-	snprintf(name, sizeof(name), "%s.signers", digest + 7);
-	ok = mg_file_replace_at(dir, name, mg_buf_ptr(keys), mg_buf_len(keys),
-		 0600) == MG_ERR_OK;
-	close(dir);
-	return ok;
-}
-
-/* Empties a folder of files. */
-static void
-remove_files(int at, const char *name)
-{
-	struct dirent *de;
-	DIR *d;
-	int fd;
-
-	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd == -1 || (d = fdopendir(fd)) == NULL) {
-		if (fd != -1)
-			close(fd);
-		return;
-	}
-	while ((de = readdir(d)) != NULL)
-		(void)unlinkat(dirfd(d), de->d_name, 0);
-	closedir(d);
-	(void)unlinkat(at, name, AT_REMOVEDIR);
-}
-
-static void
-remove_copy(int at, const char *name)
-{
-	int fd;
-
-	if (unlinkat(at, name, 0) == 0)
-		return; /* keys */
-	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd == -1)
-		return;
-	remove_files(fd, "policy.d");
-	remove_files(fd, "operations.d");
-	close(fd);
-	(void)unlinkat(at, name, AT_REMOVEDIR);
-}
-
-/* Removes the copies of what is not in force any more. */
-static void
-remove_old_copies(struct mon *m)
-{
-	const struct mg_guarded *g = mg_state_guarded(m->state);
-	struct dirent *de;
-	DIR *d;
-
-	if ((d = opendir(COPIES)) == NULL)
-		return;
-	while ((de = readdir(d)) != NULL) {
-		size_t n = strcspn(de->d_name, ".");
-
-		if (n == 0 ||
-		    (g->is_signed &&
-			strncmp(g->policy + 7, de->d_name, n) == 0 &&
-			de->d_name[n] == '\0') ||
-		    (g->is_signed &&
-			strncmp(g->signers + 7, de->d_name, n) == 0 &&
-			de->d_name[n] == '.'))
-			continue;
-		remove_copy(dirfd(d), de->d_name);
-	}
-	closedir(d);
-}
-
 /* ---- in force ---- */
 
 static void
@@ -525,7 +310,7 @@ taken(void *arg, enum mg_why why)
 		c->next = NULL;
 		m->has_signers = m->has_signers && is_signed(m->policy);
 	}
-	remove_old_copies(m);
+	mon_copy_prune(mg_state_guarded(m->state));
 	candidate_free(c);
 }
 
@@ -550,11 +335,13 @@ judge_paper(struct mon_candidate *c, struct paper *p)
 	    policy ? g->policy_version : g->signers_version,
 	    policy ? c->next : NULL, p->version, mon_people(c->m), p->by,
 	    p->nby, mg_time_wall_ms(), p->why, sizeof(p->why)); /* Rule 3 */
-	if (p->is_good && !(policy ? !is_signed(c->next) || keep_policy(c->next)
-				   : keep_signers(&c->keys, p->digest))) {
+	if (p->is_good &&
+	    !(policy ? !is_signed(c->next) ||
+			   mon_copy_keep(c->next, POLICY_DIR, OPERATIONS_DIR)
+		     : mon_copy_keep_signers(&c->keys, p->digest))) {
 		p->is_good = false;
 		snprintf(p->why, sizeof(p->why), "no copy can be kept in %s",
-		    COPIES);
+		    MON_COPIES);
 	}
 }
 
@@ -572,7 +359,7 @@ settle(void *arg)
 	if (c->signers.is_new)
 		judge_paper(c, &c->signers);
 	c->pins = c->policy.is_good && !m->has_signers && is_signed(c->next);
-	if (c->pins && !keep_signers(&c->keys, c->signers.digest)) {
+	if (c->pins && !mon_copy_keep_signers(&c->keys, c->signers.digest)) {
 		c->pins = c->policy.is_good = false;
 		snprintf(c->policy.why, sizeof(c->policy.why),
 		    "no copy of allowed_signers can be kept");
@@ -709,7 +496,7 @@ find_signatures(struct mon_candidate *c)
 	DIR *d;
 	int fd;
 
-	if ((fd = open_folder(SIGNATURES)) == -1)
+	if ((fd = mon_copy_open_folder(SIGNATURES)) == -1)
 		return; /* then nobody has signed */
 	if ((d = fdopendir(fd)) == NULL) {
 		close(fd);
@@ -823,7 +610,7 @@ stat_of_files(void)
 		if ((d = opendir(folders[i])) == NULL)
 			continue;
 		while ((de = readdir(d)) != NULL)
-			if (is_ini(de->d_name))
+			if (mg_ini_is_name(de->d_name))
 				mix_stat(&h, dirfd(d), de->d_name);
 		closedir(d);
 	}
@@ -842,7 +629,7 @@ digest_there(char out[MG_STATE_DIGEST])
 	if ((ds = calloc(1, sizeof(*ds))) == NULL)
 		return;
 	mg_diags_init(ds);
-	if (load_from(POLICY_DIR, OPERATIONS_DIR, &p, ds) == MG_ERR_OK)
+	if (mon_copy_load_from(POLICY_DIR, OPERATIONS_DIR, &p, ds) == MG_ERR_OK)
 		snprintf(out, MG_STATE_DIGEST, "%s", mg_policy_digest(p));
 	mg_policy_free(p);
 	free(ds);
@@ -903,7 +690,8 @@ mon_policy_reload(struct mon *m)
 	mg_diags_init(ds);
 	forget_errors(m);
 	m->policy_stat = stat_of_files();
-	if (load_from(POLICY_DIR, OPERATIONS_DIR, &next, ds) != MG_ERR_OK) {
+	if (mon_copy_load_from(POLICY_DIR, OPERATIONS_DIR, &next, ds) !=
+	    MG_ERR_OK) {
 		mon_policy_bad(m, "policy", POLICY_DIR, ds);
 		if (is_signed(m->policy))
 			snprintf(m->policy_edit, sizeof(m->policy_edit),
@@ -925,7 +713,7 @@ open_signers(struct mon *m, const char *digest)
 	struct mg_buf b;
 	size_t i;
 
-	copy_path(path, sizeof(path), digest, ".signers");
+	mon_copy_signers(path, sizeof(path), digest);
 	for (i = 0; i < 2 && !m->has_signers; i++) {
 		mg_buf_init(&b, MON_SIGNERS_MAX);
 		if (read_file(paths[i], &b, why, sizeof(why)) == MG_ERR_OK) {
@@ -938,7 +726,7 @@ open_signers(struct mon *m, const char *digest)
 	if (!m->has_signers)
 		mg_fatal("the approvers' keys in force (%s) are neither in %s "
 			 "nor in %s",
-		    digest, COPIES, SIGNERS);
+		    digest, MON_COPIES, SIGNERS);
 }
 
 static void
@@ -947,19 +735,19 @@ open_signed(struct mon *m, struct mg_policy *there)
 	const struct mg_guarded *g = mg_state_guarded(m->state);
 	enum mg_err r;
 
-	r = load_copy(g->policy, &m->policy);
+	r = mon_copy_load(g->policy, &m->policy);
 	if (r != MG_ERR_OK && there != NULL &&
 	    strcmp(mg_policy_digest(there), g->policy) == 0) { /* Rule 2 */
 		m->policy = there;
-		if (!keep_policy(there))
-			mg_fatal("no copy can be kept in %s", COPIES);
+		if (!mon_copy_keep(there, POLICY_DIR, OPERATIONS_DIR))
+			mg_fatal("no copy can be kept in %s", MON_COPIES);
 		there = NULL;
 	}
 	mg_policy_free(there);
 	if (m->policy == NULL)
 		mg_fatal("the policy in force (%s) is neither in %s nor in %s: "
 			 "put it back",
-		    g->policy, COPIES, POLICY_DIR);
+		    g->policy, MON_COPIES, POLICY_DIR);
 	open_signers(m, g->signers);
 }
 
@@ -973,7 +761,8 @@ mon_policy_open(struct mon *m)
 	if ((ds = calloc(1, sizeof(*ds))) == NULL)
 		mg_fatal("out of memory");
 	mg_diags_init(ds);
-	if (load_from(POLICY_DIR, OPERATIONS_DIR, &there, ds) != MG_ERR_OK) {
+	if (mon_copy_load_from(POLICY_DIR, OPERATIONS_DIR, &there, ds) !=
+	    MG_ERR_OK) {
 		for (i = 0; i < ds->n; i++)
 			mg_log(MG_EVT_POLICY_BAD, "at=%s:%u:%u text='%s'",
 			    ds->v[i].file, ds->v[i].line, ds->v[i].col,

@@ -375,3 +375,11 @@ mg_ini_parse(const char *file, const char *text, size_t len, mg_ini_fn fn,
 	free(rd);
 	return r;
 }
+
+bool
+mg_ini_is_name(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n > 4 && name[0] != '.' && strcmp(name + n - 4, ".ini") == 0;
+}

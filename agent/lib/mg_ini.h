@@ -2,6 +2,7 @@
 #ifndef MG_INI_H
 #define MG_INI_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "mg_diag.h"
@@ -50,5 +51,9 @@ enum mg_err mg_ini_parse(const char *file, const char *text, size_t len,
 /* Adds an error at the value, key or header of line. */
 void mg_ini_error(struct mg_diags *ds, const struct mg_ini_line *line,
     unsigned col, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* Whether a file of that name in a folder is read: it ends in ".ini"; what
+ * begins with a dot is an editor's. */
+bool mg_ini_is_name(const char *name);
 
 #endif

@@ -22,6 +22,7 @@
 
 #include "mg_file.h"
 #include "mg_id.h"
+#include "mg_ini.h"
 #include "pol.h"
 
 static const struct mg_file_rule anybody = {.any_owner = true};
@@ -30,15 +31,6 @@ static void
 file_error(struct pol_source *src, const char *path, const char *text)
 {
 	mg_diags_add(src->ds, false, path, 0, 0, NULL, "%s", text);
-}
-
-/* Policy files end in .ini; what begins with a dot is an editor's. */
-static bool
-is_policy_name(const char *name)
-{
-	size_t n = strlen(name);
-
-	return n > 4 && name[0] != '.' && strcmp(name + n - 4, ".ini") == 0;
 }
 
 static bool
@@ -121,9 +113,9 @@ list_dir(struct pol_source *src, const char *dir, int fd, bool is_operations)
 		return;
 	}
 	while (errno = 0, (e = readdir(d)) != NULL) {
-		if (!is_policy_name(e->d_name) && src->is_linted)
+		if (!mg_ini_is_name(e->d_name) && src->is_linted)
 			warn_unread(src, dir, e->d_name);
-		if (is_policy_name(e->d_name) &&
+		if (mg_ini_is_name(e->d_name) &&
 		    !add_name(src, dir, e->d_name, is_operations))
 			break;
 	}

@@ -425,6 +425,21 @@ inih_alone_reads_in_silence_what_is_refused_here(void **state)
 	assert_stock_reads(text, "[a]k=x;[a]deny=no;");
 }
 
+static void
+names_of_files_end_in_ini(void **state)
+{
+	(void)state;
+	assert_true(mg_ini_is_name("a.ini"));
+	assert_true(mg_ini_is_name("a.b.ini"));
+	assert_false(mg_ini_is_name(".ini"));
+	assert_false(mg_ini_is_name(".a.ini"));
+	assert_false(mg_ini_is_name("a.INI"));
+	assert_false(mg_ini_is_name("a.ini~"));
+	assert_false(mg_ini_is_name("a.ini.bak"));
+	assert_false(mg_ini_is_name("ini"));
+	assert_false(mg_ini_is_name(""));
+}
+
 int
 main(void)
 {
@@ -447,6 +462,7 @@ main(void)
 	    T(every_problem_of_a_file_is_found),
 	    T(errors_that_the_caller_finds_do_not_count_as_ours),
 	    T(inih_alone_reads_in_silence_what_is_refused_here),
+	    T(names_of_files_end_in_ini),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

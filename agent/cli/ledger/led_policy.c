@@ -23,6 +23,7 @@
 #include "led.h"
 #include "mg_file.h"
 #include "mg_id.h"
+#include "mg_ini.h"
 
 #define HEAD "modelgate policy v1\n"
 #define FILE_MAX ((size_t)16 << 20)
@@ -47,10 +48,7 @@ has_digest(const void *p, size_t n, const char *want)
 int
 led_is_ini(const struct dirent *de)
 {
-	size_t n = strlen(de->d_name);
-
-	return de->d_name[0] != '.' && n > 4 &&
-	       strcmp(de->d_name + n - 4, ".ini") == 0;
+	return mg_ini_is_name(de->d_name);
 }
 
 static int

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "mg_file.h"
+#include "mg_ini.h"
 #include "pcli.h"
 
 static const char help[] =
@@ -375,10 +376,7 @@ format_file(struct run *run, const char *path)
 static int
 is_ini(const struct dirent *e)
 {
-	size_t n = strlen(e->d_name);
-
-	return n > 4 && e->d_name[0] != '.' &&
-	       strcmp(e->d_name + n - 4, ".ini") == 0;
+	return mg_ini_is_name(e->d_name);
 }
 
 static void
