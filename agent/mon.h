@@ -316,8 +316,8 @@ struct mon_client {
 	void (*on_more)(void *arg);
 	void *more_arg;
 	struct mon_user *user;
-	int sock;   /* while it waits for its turn; -1: it had it */
-	int fds[3]; /* that came with the question; -1: none */
+	int sock; /* while it waits for its turn; -1: it had it */
+	int fd;	  /* that came with the question; -1: none */
 	struct mon_client *prev, *next;
 	struct mon_client *behind; /* of the same user, while it waits */
 };

@@ -40,15 +40,11 @@ mon_client_uid(const struct mon_client *c)
 }
 
 static void
-close_fds(struct mon_client *c)
+close_fd(struct mon_client *c)
 {
-	size_t i;
-
-	for (i = 0; i < 3; i++) {
-		if (c->fds[i] != -1)
-			mg_close(c->fds[i]);
-		c->fds[i] = -1;
-	}
+	if (c->fd != -1)
+		mg_close(c->fd);
+	c->fd = -1;
 }
 
 void
@@ -64,7 +60,7 @@ mon_client_free(struct mon_client *c)
 	if (c->run != NULL)
 		mon_run_client_gone(c->run);
 	mg_timer_clear(c->m->loop, &c->patience);
-	close_fds(c);
+	close_fd(c);
 	if (c->pidfd != -1)
 		close(c->pidfd);
 	mg_close_begin(); /* more may be on its way */
@@ -135,7 +131,7 @@ void
 mon_client_idle(struct mon_client *c)
 {
 	c->busy = false;
-	close_fds(c);
+	close_fd(c);
 	mon_timer_set(c->m, &c->patience, mg_time_boot_ms() + MON_SILENCE_MS,
 	    client_silent, c);
 }
@@ -228,17 +224,13 @@ static void
 ask_run(struct mon_client *c, struct mg_frame *f)
 {
 	struct mg_run_req q;
-	size_t i;
 
-	if (mg_frame_decode(f, &q, sizeof(q)) != MG_ERR_OK ||
-	    (f->nfds != 0 && f->nfds != 3)) {
+	if (mg_frame_decode(f, &q, sizeof(q)) != MG_ERR_OK) {
 		drop_fds(c, f);
-		put_on_record(c, true, MG_WHY_BAD_REQUEST,
-		    "a run comes with three descriptors or none");
+		put_on_record(c, true, MG_WHY_BAD_REQUEST, "");
 		return;
 	}
-	for (i = 0; i < f->nfds; i++)
-		c->fds[i] = mg_frame_take_fd(c->port.ch, f, i);
+	c->fd = mg_frame_take_fd(c->port.ch, f, 0);
 	mon_job_start(c, &q);
 }
 
@@ -253,7 +245,7 @@ ask_log(struct mon_client *c, struct mg_frame *f)
 		    "a log comes with one descriptor");
 		return;
 	}
-	c->fds[0] = mg_frame_take_fd(c->port.ch, f, 0);
+	c->fd = mg_frame_take_fd(c->port.ch, f, 0);
 	mon_log_query(c, &q);
 }
 

@@ -474,7 +474,7 @@ take_client(struct mon *m, int fd, const struct mg_peer *peer,
 	c->pidfd = pidfd;
 	c->user = u;
 	c->sock = fd;
-	c->fds[0] = c->fds[1] = c->fds[2] = -1;
+	c->fd = -1;
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
 	put_in_list(m, c);
 	line_join(c);

@@ -223,7 +223,7 @@ mon_log_query(struct mon_client *c, const struct mg_log_req *q)
 	snprintf(r->operation, sizeof(r->operation), "%s", q->operation);
 	snprintf(r->type, sizeof(r->type), "%s", q->type);
 	snprintf(r->outcome, sizeof(r->outcome), "%s", q->outcome);
-	r->out = c->fds[0];
+	r->out = c->fd;
 	r->has_out = true;
-	c->fds[0] = -1;
+	c->fd = -1;
 }

@@ -427,22 +427,17 @@ put_gids(const struct mon_person *p, uint8_t *out, size_t max)
 	return 4 * i;
 }
 
-/* The descriptors that go with the spec: the caller's, then the cgroup.
- * False when the caller sent fewer than the command needs. */
+/* The descriptors that go with the spec: the bag of the caller's (mg_bag.h),
+ * then the cgroup. False when the caller sent none, and some are needed. */
 static bool
-collect_fds(struct mon_run *run, int fds[4], size_t *np, int *groupp)
+collect_fds(struct mon_run *run, int fds[2], size_t *np, int *groupp)
 {
-	struct mon_client *c = run->job->client;
-	size_t i;
-
 	*np = 0;
 	*groupp = -1;
-	for (i = 0; i < 3; i++) {
-		if ((run->job->tty_mask & (1 << i)) != 0)
-			continue;
-		if (c->fds[i] == -1)
+	if (run->job->tty_mask != MG_RUN_ALL_TTY) {
+		if (run->job->client->fd == -1)
 			return false;
-		fds[(*np)++] = c->fds[i];
+		fds[(*np)++] = run->job->client->fd;
 	}
 	if (run->group[0] == '\0')
 		return true;
@@ -484,7 +479,7 @@ send_spec(struct mon_run *run)
 {
 	const struct mon_person *p;
 	struct mg_run_spec spec = {0};
-	int fds[4], group;
+	int fds[2], group;
 	size_t n;
 	enum mg_err r;
 

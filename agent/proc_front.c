@@ -20,6 +20,10 @@
  * 5. But for waiting for a side, nothing here waits: a worker that could be
  *    kept by what its client passed (mg_close.c) would use up a process for
  *    as long as the client likes.
+ * 6. Only pipes and bags (mg_bag.h) go on: whoever has a file of FUSE, or of
+ *    a network, waits for that file system when it closes the file, and all
+ *    others would wait for the monitor. A worker that a client keeps so is
+ *    one of the places of that client's user, until it is ended.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +32,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -66,6 +71,18 @@ name_field(const struct mg_msg_type *t, const char *field)
 	return why;
 }
 
+/* Rule 6. Neither question reaches a file system. */
+static bool
+is_harmless(int fd)
+{
+	socklen_t len = sizeof(int);
+	int domain;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0)
+		return domain == AF_UNIX;
+	return fcntl(fd, F_GETPIPE_SZ) != -1;
+}
+
 /* Passes one message on to to. False: its sender broke the rules. */
 static bool
 pass(struct mg_chan *to, struct mg_frame *f, const char **whyp)
@@ -73,8 +90,16 @@ pass(struct mg_chan *to, struct mg_frame *f, const char **whyp)
 	const struct mg_msg_type *t = mg_msg_type(f->op);
 	static union any msg;
 	const char *field = NULL;
+	size_t i;
 	bool ok;
 
+	for (i = 0; i < f->nfds; i++) {
+		if ((t->from & MG_ROLE_CLIENT) != 0 &&
+		    !is_harmless(f->fds[i])) {
+			*whyp = name_field(t, "a descriptor");
+			return false;
+		}
+	}
 	if (t->size > sizeof(msg) ||
 	    mg_msg_decode(f->op, f->payload, f->len, &msg, t->size, &field) !=
 		MG_ERR_OK) { /* Rule 2 */

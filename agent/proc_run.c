@@ -49,6 +49,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "mg_bag.h"
 #include "mg_chan.h"
 #include "mg_confine.h"
 #include "mg_file.h"
@@ -444,23 +445,43 @@ keep_spec(struct run *run)
 	return s->argv_n > 0 && s->argv[0][0] == '/';
 }
 
-/* Sorts the descriptors that came along; Rule 2. */
+/* The caller's descriptors, for those that are to be no terminal; Rule 2. */
+static const char *
+unpack_fds(struct run *run, int bag)
+{
+	enum mg_err r = mg_bag_unpack(bag, run->fds, 3);
+	size_t i;
+
+	close(bag);
+	errno = EINVAL;
+	if (r != MG_ERR_OK)
+		return "a run comes with three descriptors";
+	for (i = 0; i < 3; i++) {
+		if ((run->spec.tty_mask & (1 << i)) != 0) {
+			close(run->fds[i]);
+			run->fds[i] = -1;
+		} else if (isatty(run->fds[i])) {
+			errno = EINVAL;
+			return "a terminal was passed as a descriptor";
+		}
+	}
+	return NULL;
+}
+
+/* Sorts what came along. */
 static const char *
 take_fds(struct run *run)
 {
 	struct mg_frame *f = &run->frame;
-	size_t i, next = 0;
+	const char *why;
+	size_t next = 0;
+	int bag;
 
-	for (i = 0; i < 3; i++) {
-		if ((run->spec.tty_mask & (1 << i)) != 0)
-			continue;
-		run->fds[i] = mg_frame_take_fd(run->ch, f, next++);
-		if (run->fds[i] == -1)
+	if (run->spec.tty_mask != MG_RUN_ALL_TTY) {
+		if ((bag = mg_frame_take_fd(run->ch, f, next++)) == -1)
 			return "a descriptor is missing";
-		if (isatty(run->fds[i])) {
-			errno = EINVAL;
-			return "a terminal was passed as a descriptor";
-		}
+		if ((why = unpack_fds(run, bag)) != NULL)
+			return why;
 	}
 	if (run->spec.has_cgroup)
 		run->group = mg_frame_take_fd(run->ch, f, next++);

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "mg_bag.h"
 #include "mg_esc.h"
 #include "mg_json.h"
 #include "mg_name.h"
@@ -836,8 +837,8 @@ terminal_name(void)
 static int
 ask(struct session *s, bool wants_fds)
 {
-	int fds[3], null = -1, i;
-	enum mg_err r;
+	int fds[3], null = -1, bag = -1, i;
+	enum mg_err r = MG_ERR_OK;
 
 	find_terminal(s);
 	s->q.tty_mask = s->tty_mask;
@@ -850,10 +851,15 @@ ask(struct session *s, bool wants_fds)
 		null = open("/dev/null", O_RDWR | O_CLOEXEC);
 		for (i = 0; i < 3; i++)
 			fds[i] = (s->tty_mask & (1 << i)) != 0 ? null : i;
+		r = mg_bag_pack(fds, 3, &bag);
 	}
-	r = mg_client_ask(s->ch, MG_MSG_RUN_REQ, &s->q, fds, wants_fds ? 3 : 0);
+	if (r == MG_ERR_OK)
+		r = mg_client_ask(
+		    s->ch, MG_MSG_RUN_REQ, &s->q, &bag, wants_fds ? 1 : 0);
 	if (null != -1)
 		close(null);
+	if (bag != -1)
+		close(bag);
 	if (r != MG_ERR_OK)
 		return mg_cli_failed(s->json, "bad-request",
 		    "the question cannot be sent: %s", mg_err_str(r));

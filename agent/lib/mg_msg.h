@@ -74,6 +74,9 @@ enum mg_run_flag {
 	MG_RUN_ALL_FLAGS = (1 << 4) - 1
 };
 
+/* tty_mask: none of the three is passed on. */
+#define MG_RUN_ALL_TTY 7
+
 /* log_req.flags */
 enum mg_log_flag { MG_LOG_FOLLOW = 1 << 0, MG_LOG_ALL_FLAGS = (1 << 1) - 1 };
 

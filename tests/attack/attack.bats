@@ -334,6 +334,37 @@ END
 	[ "$(pid_of modelgated)" = "$pid" ]
 }
 
+@test "a file that keeps whoever closes it keeps nobody else waiting" {
+	[ -c /dev/fuse ] || skip "this kernel has no FUSE"
+	[ -x "$top/${B:-build/cc}/attack/swapper" ] || make -s -C "$top" B="${B:-build/cc}" attack
+	root sh -c 'cat >/usr/local/bin/swapper && chmod 755 /usr/local/bin/swapper; mkdir -p /srv/stuck' \
+	    <"$top/${B:-build/cc}/attack/swapper"
+	pid=$(pid_of modelgated)
+	root /usr/local/bin/swapper stuck /srv/stuck - >"$BATS_TEST_TMPDIR/fs" </dev/null 3>&- &
+	soon grep -q ready "$BATS_TEST_TMPDIR/fs"
+	as mallory "exec python3 $top/tests/system/agent_peer.py stuck /srv/stuck/weights" \
+	    >"$BATS_TEST_TMPDIR/said" 2>&1 </dev/null 3>&- &
+	six() { [ "$(wc -l <"$BATS_TEST_TMPDIR/said")" -ge 6 ]; }
+	soon six || fail "$(cat "$BATS_TEST_TMPDIR/said")"
+	# Her own run waits for it; but only that.
+	as ci-deploy "modelgate run show -- x >/srv/stuck/weights" >/dev/null 2>&1 </dev/null 3>&- &
+	as ci-deploy "modelgate run show -- x </srv/stuck/weights" >/dev/null 2>&1 </dev/null 3>&- &
+	is_shown() { [ "$(as ci-deploy 'modelgate run show -- after')" = '<after>' ]; }
+	soon is_shown
+	run cat "$BATS_TEST_TMPDIR/said"
+	has "itself: refused $(why_number bad-request) "
+	has "not wanted: refused $(why_number bad-request) "
+	has "in a bag: refused $(why_number no-rule) "
+	[ "$(grep -c "^then: refused $(why_number no-rule) " <<<"$output")" -eq 3 ] || fail "$output"
+	# With the file system all that waits for it ends.
+	pkill_in -KILL -f '^/usr/local/bin/swapper stuck'
+	root umount -l /srv/stuck </dev/null
+	pkill_in -KILL -f 'agent_peer.py stuck' || :
+	wait || :
+	[ "$(pid_of modelgated)" = "$pid" ]
+	is_shown
+}
+
 # the last: it locks alice's second factor
 @test "a line of 10 KB at the prompt is a wrong code" {
 	was=$(ledger grant | wc -l)

@@ -15,6 +15,7 @@
  *	map	    weights is written through a mapping made before
  *	fuse	    FOLDER is a file system whose file has other bytes each
  *		    time that it is read (as root: a mount)
+ *	stuck	    the same, and who closes the file waits for ever
  *
  * Prints a line when it has begun, and on SIGTERM how often it swapped.
  */
@@ -222,6 +223,8 @@ answer_read(int dev, uint64_t unique, const struct fuse_read_in *r)
 	swaps++;
 }
 
+static bool is_stuck;
+
 static void
 answer_one(int dev, const struct fuse_in_header *h, const void *arg)
 {
@@ -257,9 +260,13 @@ answer_one(int dev, const struct fuse_in_header *h, const void *arg)
 	case FUSE_STATFS:
 		answer(dev, h->unique, 0, &st, sizeof(st));
 		break;
+	case FUSE_FLUSH:
+		if (is_stuck)
+			break;
+		answer(dev, h->unique, 0, NULL, 0);
+		break;
 	case FUSE_RELEASE:
 	case FUSE_RELEASEDIR:
-	case FUSE_FLUSH:
 		answer(dev, h->unique, 0, NULL, 0);
 		break;
 	case FUSE_FORGET:
@@ -315,7 +322,8 @@ main(int argc, char **argv)
 	memset(evil, 'e', SIZE);
 	srandom((unsigned)getpid());
 	(void)sigaction(SIGTERM, &sa, NULL);
-	if (strcmp(how, "fuse") == 0) {
+	is_stuck = strcmp(how, "stuck") == 0;
+	if (is_stuck || strcmp(how, "fuse") == 0) {
 		by_fuse(argv[2]);
 		printf("%lu\n", swaps);
 		return 0;

@@ -18,6 +18,8 @@
 				"waiting", then the time of each answer
 	agent_peer.py linger SECONDS	pass a connection whose last close takes that
 				long, in three ways; prints what another is told
+	agent_peer.py stuck FILE	pass a file that whoever closes it waits for, in
+				three ways; prints what another is told
 	agent_peer.py address	ask from sockets whose names claim to be root's
 
 The framing is written here a second time, from PROTOCOL.md. Each case of
@@ -30,6 +32,7 @@ import ctypes
 import os
 import resource
 import select
+import signal
 import socket
 import struct
 import sys
@@ -119,6 +122,14 @@ def send(s, data, fds=()):
         pass
 
 
+def bag(fds):
+    """Descriptors in one, as agent/lib/mg_bag.h packs them."""
+    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    send(one, b"\0", fds)
+    one.close()
+    return other.detach()
+
+
 def case(name, *data, fds=(), end=False):
     s = connect()
     for d in data:
@@ -180,9 +191,10 @@ def descriptors():
     case("one-unasked", info, fds=[null])
     case("many-unasked", info, fds=[null] * 250)
     case("before-half", info[:3], info[3:], fds=[null])
-    case("four-for-three", run(), fds=[null] * 4)
-    case("two-for-three", run(), fds=[null] * 2)
-    case("terminal", run(flags=0), fds=[os.open("/dev/ptmx", os.O_RDWR)] * 3)
+    case("two-for-one", run(), fds=[null] * 2)
+    case("no-bag", run(), fds=[null])
+    case("terminal", run(flags=0),
+         fds=[bag([os.open("/dev/ptmx", os.O_RDWR)] * 3)])
     # a socket that holds itself: only the kernel's collector frees it
     a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     send(a, b"x", [a.fileno(), b.fileno()])
@@ -335,7 +347,7 @@ def linger(seconds):
             slow.close()
             slow = other
         s = connect()
-        send(s, run(), fds=[slow.fileno()] * (2 if way == "not wanted" else 3))
+        send(s, run(), fds=[slow.fileno()] * (2 if way == "not wanted" else 1))
         slow.close()  # but not for the last time
         answer(s)
         s.close()
@@ -343,6 +355,22 @@ def linger(seconds):
         send(s, run())
         print(f"{way}:", answer(s), flush=True)
         s.close()
+
+
+def stuck(path):
+    """Closes it no sooner than the agent: it would wait, too."""
+    fd = os.open(path, os.O_RDONLY)
+    for way, fds in (("itself", [fd]), ("not wanted", [fd] * 2),
+                     ("in a bag", [bag([fd] * 3)])):
+        s = connect()
+        send(s, run(), fds=fds)
+        print(f"{way}:", answer(s), flush=True)
+        s.close()
+        s = connect()
+        send(s, run())
+        print("then:", answer(s), flush=True)
+        s.close()
+    signal.pause()
 
 
 def address():
@@ -441,6 +469,8 @@ def main():
         unenroll(int(sys.argv[2]))
     elif what == "linger":
         linger(int(sys.argv[2]))
+    elif what == "stuck":
+        stuck(sys.argv[2])
     elif what == "address":
         address()
     elif what == "exec0":

@@ -129,7 +129,7 @@ in_time() { as "$1" 'timeout 20 modelgate status' </dev/null; }
 	run peer alice fds
 	ok
 	hasnt silent
-	for name in one-unasked many-unasked before-half four-for-three two-for-three ring; do
+	for name in one-unasked many-unasked before-half two-for-one no-bag ring; do
 		has "$name refused $(why_number bad-request)"
 	done
 	has bombs
