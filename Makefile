@@ -326,18 +326,21 @@ analyze: ## gcc's, clang's and cppcheck's analyzers: 40 minutes of CPU
 format: ## put every source into the one form
 	clang-format -i $(shell git ls-files '*.c' '*.h')
 
-# A machine with nothing prepared has no compiler to ask for its paths yet:
-# hence a second make behind install-deps.
-SYSTEM := $(wildcard tests/pam/*.bats tests/system/*.bats tests/attack/*.bats)
+# The longest come first, so that none of them is the last one left.
+LONG := tests/pam/auth_slow.bats $(patsubst %,tests/system/%.bats,kill \
+	root_shell run faults ops_download models badinput confine limits)
+SYSTEM := $(LONG) $(filter-out $(LONG),$(wildcard tests/pam/*.bats tests/system/*.bats tests/attack/*.bats))
 .PHONY: check check-all test check-docs
 check-docs: all ## what the documents say is what the code does
 	$(Q)B=$(B) prove tests/docs/agree
+# A machine with nothing prepared has no compiler to ask for its paths yet:
+# hence a second make behind install-deps.
 check: ## as root: install what is needed, build, run every test
 	scripts/install-deps
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) check-all
 	$(Q)chown -R --reference=Makefile build
 check-all: all $(UNIT) $(PAMTESTS) $(ATTACKS) $(SHIMS) $(B)/bench/ledger_bench fuzz-build
-	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) tests/prove $(JOBS) $(UNIT) scripts/lint tests/docs/agree tests/fuzz/replay $(GOLDEN) $(SYSTEM)
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) tests/prove $(JOBS) $(SYSTEM) scripts/lint tests/docs/agree tests/fuzz/replay $(GOLDEN) $(UNIT)
 test: all $(UNIT) fuzz-build ## without root: unit tests, lint, corpora
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) tests/prove $(JOBS) $(UNIT) scripts/lint tests/docs/agree tests/fuzz/replay $(GOLDEN)
 
