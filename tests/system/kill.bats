@@ -180,6 +180,7 @@ nothing_held() { root modelgate grants --all </dev/null | grep -q 'nothing is he
 @test "killed while a command runs: it ends with what holds it, else it goes on" {
 	for part in modelgated mg-run mg-front client; do
 		echo "# $part" >&2
+		rm -f "$BATS_TEST_TMPDIR/out"
 		as ci-deploy "modelgate run long -- 'echo up; exec sleep 4600'" >"$BATS_TEST_TMPDIR/out" 2>&1 </dev/null 3>&- &
 		soon grep -q up "$BATS_TEST_TMPDIR/out"
 		kill_part "$part"
@@ -190,6 +191,7 @@ nothing_held() { root modelgate grants --all </dev/null | grep -q 'nothing is he
 	done
 	for part in modelgate-hub mg-ident mg-audit mg-link; do
 		echo "# $part" >&2
+		rm -f "$BATS_TEST_TMPDIR/out"
 		as ci-deploy "modelgate run long -- 'echo up; read x; echo got; exit 9'" >"$BATS_TEST_TMPDIR/out" 2>&1 \
 		    < <(soon test -e "$BATS_TEST_TMPDIR/killed"; echo x) 3>&- &
 		soon grep -q up "$BATS_TEST_TMPDIR/out"

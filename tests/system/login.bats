@@ -41,7 +41,7 @@ teardown()
 at_line()
 {
 	local code=
-	[ "$1" != bob ] || code=$(sb totp bob)
+	[ "$1" != bob ] || code=$(code_of bob)
 	NAME=$1 CODE=$code TOP=$top expect -f - 3>&- <<'END2'
 set timeout 90
 spawn -noecho $env(TOP)/scripts/sandbox root login

@@ -29,7 +29,7 @@ asks_root()
 	local options=$1 code
 	shift
 	out=$BATS_TEST_TMPDIR/out
-	code=$(sb totp alice)
+	code=$(code_of alice)
 	TOP=$top CODE=$code LINE="modelgate request root-shell --reason fix $options && { $*; }; echo left-\$?" \
 	    expect -f - >"$out" 2>&1 3>&- <<'END' &
 set timeout 60

@@ -109,7 +109,7 @@ nowhere()
 
 @test "a key that goes away while the agent runs: no code opens anything, and the log says why" {
 	root mv "$creds"/modelgate.secret /run/sandbox/kept </dev/null
-	run with_code alice "modelgate run deploy receipt-ocr@$(other_version) --no-wait --reason x"
+	run with_code alice "modelgate run deploy receipt-ocr@$(other_version) --no-wait --reason x" "$(sb totp alice)"
 	failed
 	has 'the record of the second factor cannot be used'
 	has "what would help: an administrator, who finds the file"
@@ -120,7 +120,7 @@ nowhere()
 	root mv /run/sandbox/kept "$creds"/modelgate.secret </dev/null
 	# as when the record alone is damaged
 	root sh -c 'cd /var/lib/modelgate/otp; cp -p alice ../alice.kept; echo >>alice' </dev/null
-	run with_code alice "modelgate run deploy receipt-ocr@$(other_version) --json --no-wait --reason x"
+	run with_code alice "modelgate run deploy receipt-ocr@$(other_version) --json --no-wait --reason x" "$(sb totp alice --again)"
 	failed
 	has '"why":"mfa-broken"'
 	sb log syslog | grep -q "in /var/lib/modelgate/otp/alice: 'alice' is sealed with another credential or for another place, or was changed"
