@@ -617,6 +617,9 @@ struct mon_req_rt;
 void mon_run_req_gone(struct mon_req_rt *rt);
 /* Ends every process of every run of req. */
 void mon_run_kill_all(struct mon *m, struct mg_req *req, enum mg_why why);
+/* Whether it is used up and no process of its runs is left; that it ends as
+ * used is about to be written. */
+bool mon_run_is_over(struct mg_req *req);
 /* Runs that an earlier agent left behind: ended and recorded. */
 void mon_run_sweep(struct mon *m);
 /* Ends all runs and waits, shortly, until that is on record. */

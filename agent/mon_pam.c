@@ -592,7 +592,8 @@ open_session(struct pam *p)
 /*
  * Grants that were asked for in the session go with it; one for a login is
  * meant for another session, and a service account has a session for every
- * command that it sends.
+ * command that it sends. Who logs out as soon as his command has ended takes
+ * nothing away: that grant was used.
  */
 static void
 end_grants(struct mon *m, uint32_t ses)
@@ -602,7 +603,8 @@ end_grants(struct mon *m, uint32_t ses)
 	for (req = mg_state_granted(m->state); req != NULL; req = next) {
 		next = req->granted.next; /* an ended one is in no such list */
 		if (req->ses == ses && strcmp(req->operation, "login") != 0 &&
-		    !mg_policy_is_service(m->policy, req->user))
+		    !mg_policy_is_service(m->policy, req->user) &&
+		    !mon_run_is_over(req))
 			mon_req_end(
 			    m, req, MG_REQ_REVOKED, MG_WHY_LOGOUT, req->user);
 	}

@@ -55,6 +55,7 @@ struct mon_run {
 	unsigned busy; /* callbacks to come that hold this run */
 	bool going;    /* mg-run was told to start the command */
 	bool exited;   /* "exit" is written */
+	bool alone;    /* the command left no process behind */
 	bool adopted;  /* what PAM let in: there is no mg-run */
 	pid_t pid;     /* of it, which PAM asked for */
 	uint64_t start;
@@ -824,6 +825,7 @@ write_exit(struct mon_run *run, const char *how, int64_t value, uint32_t left)
 	if (run->exited || run->req == NULL || run->number == 0)
 		return;
 	run->exited = true;
+	run->alone = left == 0 && strcmp(how, "lost") != 0;
 	tell_exit(run, how, value);
 	t = mon_txn_begin(run->m);
 	j = mon_rec_begin(t, "exit");
@@ -1088,6 +1090,20 @@ mon_run_kill_all(struct mon *m, struct mg_req *req, enum mg_why why)
 		next = run->next;
 		kill_one(run, why);
 	}
+}
+
+bool
+mon_run_is_over(struct mg_req *req)
+{
+	const struct mon_run *run = mon_req_rt(req)->runs;
+
+	if (run == NULL || req->uses == 0 || req->live.used < req->uses)
+		return false;
+	for (; run != NULL; run = run->next) {
+		if (!run->emptied && !run->alone)
+			return false;
+	}
+	return true;
 }
 
 void

@@ -205,7 +205,12 @@ wait_for_request() { soon is_waiting && waiting; }
 
 # state ID: of a request; is_state ID WORD.
 state() { root modelgate status "$1" --json </dev/null | jq -r '.[0].state'; }
-is_state() { [ "$(state "$1")" = "$2" ]; }
+is_state()
+{
+	local now
+	now=$(state "$1")
+	[ "$now" = "$2" ] || { echo "$now"; return 1; }
+}
 
 # pipeline OPERATION MODEL@VERSION: ci-deploy asks and waits, in the
 # background; what it says is in $BATS_TEST_TMPDIR/pipeline, its status in

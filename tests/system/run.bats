@@ -31,9 +31,18 @@ run-as = mlserve
 command = /bin/sh -c {args}
 run-as = mlserve
 
+[operation once]
+command = /bin/sh -c {args}
+run-as = mlserve
+
 [rule test-runs]
 operation = sh, show, missing, not-executable
 uses = unlimited
+role = ml-engineer
+lasts = 1h
+
+[rule test-once]
+operation = once
 role = ml-engineer
 lasts = 1h
 
@@ -242,6 +251,26 @@ killed()
 	soon none '^sleep 4444'
 	soon killed logout
 }
+
+@test "a grant that was used is not taken away by who logs out at once" {
+	local id runner
+	as alice "modelgate run once -- 'echo up; until [ -e /tmp/go ]; do sleep 0.1; done'" >"$BATS_TEST_TMPDIR/out" 2>&1 &
+	soon grep -q up "$BATS_TEST_TMPDIR/out"
+	id=$(root modelgate grants --all --json </dev/null | jq -r '.[] | select(.operation == "once").id')
+	# its runner is slow to say that no process is left: the second that it says
+	runner=$(run_of "$(pgrep_in -f '^/bin/sh -c echo up')")
+	strace -o "$BATS_TEST_TMPDIR/trace" -p "$runner" -e trace=sendmsg \
+	    -e inject=sendmsg:delay_enter=1500000:when=2+ 3>&- 9>&- &
+	soon traced "$runner"
+	root touch /tmp/go </dev/null
+	wait %1
+	soon ledger_closes_before_empty
+	soon is_state "$id" used
+}
+run_of() { ps -o ppid= -p "$1" | tr -d ' '; }
+traced() { ! grep -q '^TracerPid:.0$' "/proc/$1/status"; }
+# What the login of the last run left: its end came before the run's.
+ledger_closes_before_empty() { [ "$(root modelgate log --json </dev/null | jq -r .type | grep -E '^(session-close|empty)$' | tail -n 2 | paste -sd ' ')" = 'session-close empty' ]; }
 
 @test "promise4 what the command leaves behind lives as long as the grant, no longer" {
 	# one login session: its end would end the grant

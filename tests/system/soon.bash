@@ -15,6 +15,8 @@ soon()
 	until=$((SECONDS + until))
 	while ! "$@" >/dev/null 2>&1; do
 		if [ "$SECONDS" -ge "$until" ]; then
+			# Once more, to see what it says.
+			! "$@" >&2 || return 0
 			echo "never came true: $*" >&2
 			return 1
 		fi
