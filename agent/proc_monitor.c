@@ -43,7 +43,7 @@
 #include "mon_job.h"
 
 #define TICK_MS 60000
-#define AUDIT_CHECK_MS 10000
+#define AUDIT_CHECK_MS 2000
 #define PIDFILE MON_RUN_DIR "/modelgated.pid"
 
 static const struct mg_file_rule root_only = {.owner = 0};

@@ -36,6 +36,7 @@ import signal
 import socket
 import struct
 import sys
+import threading
 import time
 
 SOCKET = "/run/modelgate/agent.sock"
@@ -335,6 +336,11 @@ def slow_close(seconds):
     return slow, held
 
 
+def closed(sock):
+    """By a thread: where the agent was faster it is this close that lingers."""
+    threading.Thread(target=sock.close, daemon=True).start()
+
+
 def linger(seconds):
     keep = []
     for way in "itself", "on its way", "not wanted":
@@ -344,11 +350,11 @@ def linger(seconds):
             one, other = socket.socketpair()
             send(one, b"x", fds=[slow.fileno()])
             one.close()
-            slow.close()
+            closed(slow)
             slow = other
         s = connect()
         send(s, run(), fds=[slow.fileno()] * (2 if way == "not wanted" else 1))
-        slow.close()  # but not for the last time
+        closed(slow)
         answer(s)
         s.close()
         s = connect()
