@@ -163,6 +163,15 @@ mend()
 	done
 }
 
+@test "an agent.ini that would keep the agent from starting again" {
+	edit /etc/modelgate/agent.ini '1i [limits]\nclients = many'
+	broken 'next start'
+	has '/etc/modelgate/agent.ini:2:'
+	mend
+	doctor
+	found 'next start' ok
+}
+
 @test "an agent that is not there" {
 	sb service modelgated stop
 	broken agent

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The agent, as it answers; kernel audit, the hub, the clock. */
+/* The agent, as it answers and as it would start; audit, the hub, the clock. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/timex.h>
@@ -12,6 +12,7 @@
 
 #define CONNECT_MS 5000
 #define ANSWER_MS 10000
+#define FIRST_MAX 400 /* of what another program says */
 
 static enum mg_err
 read_info(struct mg_chan *ch, struct mg_rec *rec)
@@ -147,6 +148,35 @@ say_info(struct doc *d, const struct mg_rec *rec)
 	say_tokens(d, rec);
 }
 
+static void
+first_line(void *arg, const char *line)
+{
+	char *first = arg;
+
+	if (first[0] == '\0')
+		snprintf(
+		    first, FIRST_MAX, "%.*s", (int)strcspn(line, "\n"), line);
+}
+
+/* What runs was read once; the next start reads what lies there now. */
+static void
+say_next_start(struct doc *d)
+{
+	static const char *const argv[] = {
+	    "/bin/sh", "-c", "exec /usr/sbin/modelgated -n 2>&1", NULL};
+	char first[FIRST_MAX] = "";
+
+	if (getuid() != 0)
+		return;
+	if (doc_output(argv, first_line, first))
+		doc_say(d, DOC_GOOD, "next start", "",
+		    "agent.ini and the policy load");
+	else
+		doc_say(d, DOC_BAD, "next start",
+		    "modelgated -n says all that is wrong",
+		    "what lies there does not load: %s", first);
+}
+
 /* What the kernel knows of the clock's discipline, adjtimex(2). */
 static void
 say_clock(struct doc *d)
@@ -184,5 +214,6 @@ doc_agent(struct doc *d)
 		    "it does not answer at %s: %s", MG_CLIENT_SOCKET,
 		    mg_err_str(r));
 	mg_rec_fini(&rec);
+	say_next_start(d);
 	say_clock(d);
 }
