@@ -46,7 +46,11 @@
  *	mon_store.c	digests and signatures of artifacts, their copies
  *	mon_prune.c	copies that nobody needs any more
  *	mon_model.c	what is deployed here, and whether it still is
- *	mon_run.c	running the command, ending it
+ *	mon_run_start.c	what stands before a command, and what it is given
+ *	mon_run.c	a run on record, until no process of it is left
+ *	mon_run_kill.c	ending runs by force; what an earlier agent left
+ *	mon_run_adopt.c	runs of what PAM let in under a grant
+ *	mon_cgroup.c	the groups that hold the processes of runs
  *	mon_hub.c	what the hub is told, and its link
  *	mon_decision.c	whether an approver's decision counts
  *	mon_outage.c	whether approvers can be reached at all
@@ -604,33 +608,45 @@ void mon_models_init(struct mon *m);
 void mon_model_put(
     struct mon *m, struct mg_json *j, const struct mg_model *model, bool all);
 
-/* ---- mon_run.c ---- */
+/* ---- mon_run_start.c ---- */
 
 /* Starts a run of a granted request for the client of job. */
 void mon_run_start(struct mon_job *job, struct mg_req *req);
 /* Has a runner wait for the next run. */
 void mon_run_prepare(struct mon *m);
+
+/* ---- mon_run.c ---- */
+
 void mon_run_signal(struct mon_run *run, uint32_t signo);
 void mon_run_client_gone(struct mon_run *run);
 /* The state forgets the request of these runs. */
 struct mon_req_rt;
 void mon_run_req_gone(struct mon_req_rt *rt);
-/* Ends every process of every run of req. */
-void mon_run_kill_all(struct mon *m, struct mg_req *req, enum mg_why why);
 /* Whether it is used up and no process of its runs is left; that it ends as
  * used is about to be written. */
 bool mon_run_is_over(struct mg_req *req);
+
+/* ---- mon_run_kill.c ---- */
+
+/* Ends every process of every run of req. */
+void mon_run_kill_all(struct mon *m, struct mg_req *req, enum mg_why why);
 /* Runs that an earlier agent left behind: ended and recorded. */
 void mon_run_sweep(struct mon *m);
 /* Ends all runs and waits, shortly, until that is on record. */
 void mon_run_stop_all(struct mon *m);
-enum mg_err mon_cgroup_init(struct mon *m) MG_MUST_CHECK;
+
+/* ---- mon_run_adopt.c ---- */
+
 /* A group for a process that PAM lets in under a grant, and what it starts. */
 enum mg_err mon_run_adopt(struct mon *m, struct mg_req *req,
     const struct mg_peer *peer, uint32_t ses) MG_MUST_CHECK;
 /* The grant of uid that holds the process; NULL: none. */
 struct mg_req *mon_run_holder(
     struct mon *m, uint32_t uid, const struct mg_peer *peer);
+
+/* ---- mon_cgroup.c ---- */
+
+enum mg_err mon_cgroup_init(struct mon *m) MG_MUST_CHECK;
 
 /* ---- mon_hub.c ---- */
 

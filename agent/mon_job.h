@@ -5,8 +5,8 @@
 #include "mon.h"
 
 /*
- * One client that wants something run or granted: mon_job.c, mon_run.c. What
- * the files around requests need of each other, beside mon.h.
+ * One client that wants something run or granted: mon_job.c, mon_run*.c.
+ * What the files around requests need of each other, beside mon.h.
  */
 
 #define MON_ARGV_MAX 47 /* of run_spec, less the NULL */
