@@ -40,7 +40,7 @@ adopt_recorded(void *arg, enum mg_why why)
 	mon_cgroup_kill(run->m, run->group);
 	if (run->req != NULL && run->req->live.used >= run->number &&
 	    why == MG_WHY_AUDIT_FAILED) {
-		run->kill_why = why;
+		mon_run_mark_killed(run, why);
 		mon_run_write_exit(run, "not-started", 0, 0);
 		mon_run_start_sweep(run);
 		return;
