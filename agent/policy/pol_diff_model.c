@@ -255,10 +255,11 @@ sorted_sections(const struct mg_policy *p)
 	uint32_t i, n = p->models.sections.n;
 	const struct pol_model **v = calloc(n + 1U, sizeof(*v));
 
-	for (i = 0; v != NULL && i < n; i++)
+	if (v == NULL)
+		return NULL;
+	for (i = 0; i < n; i++)
 		v[i] = pol_model(p, i);
-	if (v != NULL && n > 1)
-		qsort(v, n, sizeof(*v), by_pattern);
+	qsort(v, n, sizeof(*v), by_pattern);
 	return v;
 }
 
