@@ -844,6 +844,7 @@ struct mon {
 	} doors[2];	      /* everybody's, and root's alone */
 	struct mon_client *clients;
 	unsigned nclients;
+	unsigned most_clients;	/* since memory was given back */
 	struct mon_user *users; /* who has connections */
 	struct mon_user *line;	/* who waits for a turn, in turn */
 	unsigned nwaiting;	/* clients of theirs */

@@ -29,6 +29,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,6 +52,7 @@
 #define OFFENCE 16 /* clients-per-user / 16, for a protocol error */
 #define BACKLOG 1024
 #define DOORS 2
+#define MANY_CLIENTS 64
 #define WORKER_AFTER_MS 10
 #define ACCEPT_AGAIN_MS 50  /* when descriptors are out */
 #define SOCKET_BUFFER 16384 /* what the kernel keeps for who does not read */
@@ -97,6 +99,16 @@ user_forget(struct mon *m, struct mon_user *u)
 		p = &(*p)->next;
 	*p = u->next;
 	free(u);
+}
+
+/* What the buffers of many took is not kept for the few. */
+static void
+give_memory_back(struct mon *m)
+{
+	if (m->most_clients < MANY_CLIENTS || m->nclients > m->most_clients / 8)
+		return;
+	m->most_clients = m->nclients;
+	(void)malloc_trim(0);
 }
 
 static void next_worker(void *arg);
@@ -179,6 +191,7 @@ mon_door_leave(struct mon_client *c)
 	m->nclients--;
 	c->user->n--;
 	user_forget(m, c->user);
+	give_memory_back(m);
 	if (!waited)
 		next_worker(m);
 }
@@ -221,8 +234,11 @@ static bool
 has_hung_up(int fd)
 {
 	struct pollfd p = {.fd = fd};
+	int n;
 
-	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
+	while ((n = poll(&p, 1, 0)) == -1 && errno == EINTR)
+		continue; /* mg_close_begin() */
+	return n == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
 }
 
 /* ---- pace (Rule 4) ---- */
@@ -452,6 +468,8 @@ put_in_list(struct mon *m, struct mon_client *c)
 		m->clients->prev = c;
 	m->clients = c;
 	m->nclients++;
+	if (m->most_clients < m->nclients)
+		m->most_clients = m->nclients;
 	c->user->n++;
 }
 
@@ -630,22 +648,22 @@ door_ready(void *arg, uint32_t events)
 	(void)events;
 	while (accepted < ACCEPTS_PER_EVENT && refused < REFUSALS_PER_EVENT) {
 		fd = accept4(d->fd, NULL, NULL, SOCK_CLOEXEC);
-		if (fd != -1)
-			d->is_deaf = false;
-		if (fd != -1 && is_turned_away(d->m, fd)) {
+		if (fd == -1)
+			break;
+		d->is_deaf = false;
+		mg_close_begin(); /* one for a burst of them */
+		if (is_turned_away(d->m, fd)) {
 			refused++;
 			continue;
 		}
-		if (fd != -1) {
-			accepted++;
-			accept_one(d->m, fd);
-			continue;
-		}
-		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
-		    errno == ENOBUFS)
-			be_deaf(d, errno);
-		return;
+		mg_close_end();
+		accepted++;
+		accept_one(d->m, fd);
 	}
+	if (fd == -1 && (errno == EMFILE || errno == ENFILE ||
+			    errno == ENOMEM || errno == ENOBUFS))
+		be_deaf(d, errno);
+	mg_close_end();
 }
 
 /* Rule 6. In the order of struct mon's doors. */

@@ -10,6 +10,7 @@
  *    after each such close began.
  */
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -19,6 +20,8 @@
 
 #define FIRST_US 200 /* more than a close takes that waits for nobody */
 #define AGAIN_US 1000
+
+static bool is_set;
 
 /* The signal has to be caught to end a wait: there is nothing else to do. */
 static void
@@ -33,6 +36,7 @@ mg_close_init(void)
 	struct sigaction sa;
 	sigset_t set;
 
+	is_set = false; /* a child has none of its parent's alarms */
 	memset(&sa, 0, sizeof(sa));
 	sa.sa_handler = on_alarm;
 	sa.sa_flags = SA_RESTART;
@@ -45,13 +49,16 @@ mg_close_init(void)
 }
 
 static void
-set_alarm(int first_us, int again_us)
+set_alarm(bool on, int first_us, int again_us)
 {
 	const struct itimerval when = {
 	    .it_value = {.tv_usec = first_us},
 	    .it_interval = {.tv_usec = again_us},
 	};
 
+	if (is_set == on)
+		return;
+	is_set = on;
 	if (setitimer(ITIMER_REAL, &when, NULL) != 0)
 		mg_fatal("cannot set an alarm");
 }
@@ -59,19 +66,22 @@ set_alarm(int first_us, int again_us)
 void
 mg_close_begin(void)
 {
-	set_alarm(FIRST_US, AGAIN_US);
+	set_alarm(true, FIRST_US, AGAIN_US);
 }
 
 void
 mg_close_end(void)
 {
-	set_alarm(0, 0);
+	set_alarm(false, 0, 0);
 }
 
 void
 mg_close(int fd)
 {
+	bool was = is_set;
+
 	mg_close_begin();
 	close(fd);
-	mg_close_end();
+	if (!was)
+		mg_close_end();
 }

@@ -2,7 +2,8 @@
 /*
  * Clients of the agent for the soak test, good ones and others.
  *
- *	soak_client ask RATE SECONDS	asks what is held; prints times as JSON
+ *	soak_client ask RATE SECONDS	asks what is held, each question when it
+ *		is due, whatever became of those before; prints times as JSON
  *	soak_client file N OPERATION	files N requests that wait
  *	soak_client flood N KIND	keeps N connections open, until killed:
  *		idle	says nothing		half	half a frame
@@ -15,6 +16,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +32,7 @@
 #define ANSWER_MS 30000
 #define TIMES_MAX 2000000
 #define FLOOD_MAX 4000
+#define AT_ONCE 100 /* of the places that one user has */
 
 static double
 now_ms(void)
@@ -71,36 +75,87 @@ ask(enum mg_msg_op op, const void *msg)
 	return done;
 }
 
-static int
-ask_often(double rate, double seconds)
+struct asking {
+	double due_ms; /* the time is counted from when it was due */
+	double took_ms;
+	bool answered;
+	sem_t *places;
+};
+
+static void *
+ask_one(void *arg)
 {
 	struct mg_list_req q = {.what = MG_LIST_GRANTS, .id = ""};
-	double begin = now_ms(), next = begin, *times, t;
-	size_t n = 0, failed = 0;
-	struct timespec ts;
+	struct asking *a = arg;
 
-	if ((times = calloc(TIMES_MAX, sizeof(*times))) == NULL)
-		return 1;
-	while ((t = now_ms()) < begin + seconds * 1e3 && n < TIMES_MAX) {
-		if (t < next) {
-			ts.tv_sec = (time_t)((next - t) / 1e3);
-			ts.tv_nsec = (long)((next - t) * 1e6) % 1000000000;
-			nanosleep(&ts, NULL);
-		}
-		/* From when it was due: who waits for an answer asks late. */
-		if (!ask(MG_MSG_LIST_REQ, &q))
-			failed++;
-		times[n++] = now_ms() - next;
-		next += 1e3 / rate;
+	a->answered = ask(MG_MSG_LIST_REQ, &q);
+	a->took_ms = now_ms() - a->due_ms;
+	sem_post(a->places);
+	return NULL;
+}
+
+static void
+wait_until(double ms)
+{
+	struct timespec ts = {.tv_sec = (time_t)(ms / 1e3)};
+
+	ts.tv_nsec = (long)(ms * 1e6 - (double)ts.tv_sec * 1e9);
+	while (
+	    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR)
+		continue;
+}
+
+static void
+print_times(const struct asking *v, size_t n, double ms)
+{
+	double *times = calloc(n, sizeof(*times));
+	size_t i, failed = 0;
+
+	for (i = 0; times != NULL && i < n; i++) {
+		times[i] = v[i].took_ms;
+		failed += !v[i].answered;
 	}
-	if (n == 0)
-		return 1;
+	if (times == NULL || n == 0)
+		exit(1);
 	qsort(times, n, sizeof(*times), compare);
 	printf("{\"asked\":%zu,\"failed\":%zu,\"rate\":%.1f,\"p50_ms\":%.2f,"
 	       "\"p99_ms\":%.2f,\"max_ms\":%.2f}\n",
-	    n, failed, (double)n / (now_ms() - begin) * 1e3, times[n / 2],
-	    times[n * 99 / 100], times[n - 1]);
+	    n, failed, (double)n / ms * 1e3, times[n / 2], times[n * 99 / 100],
+	    times[n - 1]);
 	free(times);
+}
+
+static int
+ask_often(double rate, double seconds)
+{
+	double begin = now_ms(), due = begin;
+	struct asking *v = calloc(TIMES_MAX, sizeof(*v));
+	pthread_attr_t attr;
+	pthread_t thread;
+	sem_t places;
+	size_t n = 0;
+	int i;
+
+	if (v == NULL || sem_init(&places, 0, AT_ONCE) != 0 ||
+	    pthread_attr_init(&attr) != 0 ||
+	    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED) != 0 ||
+	    pthread_attr_setstacksize(&attr, (size_t)128 << 10) != 0)
+		return 1;
+	for (; due < begin + seconds * 1e3 && n < TIMES_MAX;
+	     due += 1e3 / rate) {
+		wait_until(due);
+		while (sem_wait(&places) != 0)
+			continue;
+		v[n] = (struct asking){.due_ms = due, .places = &places};
+		if (pthread_create(&thread, &attr, ask_one, &v[n]) != 0)
+			return 1;
+		n++;
+	}
+	for (i = 0; i < AT_ONCE; i++)
+		while (sem_wait(&places) != 0)
+			continue;
+	print_times(v, n, now_ms() - begin);
+	free(v);
 	return 0;
 }
 
