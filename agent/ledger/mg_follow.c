@@ -115,8 +115,10 @@ flaw_record(struct mg_follow *f, const char *line, size_t n, enum mg_err r)
 	uint64_t record = f->tree.size + 1;
 	const char *nul = memchr(line, '\0', n);
 	size_t col = f->rec.err_col;
-	char c = col > 0 && col <= n ? line[col - 1] : ' ';
+	char c = ' ';
 
+	if (col > 0 && col <= n)
+		c = line[col - 1];
 	if (n > MG_REC_LINE_MAX)
 		mg_flaw_set(&f->flaw, MG_FLAW_LONG, record,
 		    "the line is longer than %d bytes", MG_REC_LINE_MAX);

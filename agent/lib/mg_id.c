@@ -68,13 +68,19 @@ hex_value(char c)
 bool
 mg_unhex(const char *s, uint8_t *out, size_t n)
 {
+	int hi, lo;
 	size_t i;
 
+	/* Small letters only. */
 	if (strlen(s) != 2 * n || strspn(s, hexdigits) != 2 * n)
 		return false;
-	for (i = 0; i < n; i++)
-		out[i] = (uint8_t)(hex_value(s[2 * i]) << 4 |
-				   hex_value(s[2 * i + 1]));
+	for (i = 0; i < n; i++) {
+		hi = hex_value(s[2 * i]);
+		lo = hex_value(s[2 * i + 1]);
+		if (hi < 0 || lo < 0)
+			return false;
+		out[i] = (uint8_t)((unsigned)hi << 4 | (unsigned)lo);
+	}
 	return true;
 }
 

@@ -118,11 +118,12 @@ report(const struct mg_policy *const *p, const struct pol_separation *was,
 	    .how = POL_NARROWER,
 	    .before = was == NULL ? NULL : before,
 	    .after = is == NULL ? NULL : after,
-	    /* analyzer: one of the two is there */
-	    .rule = s->name,
-	    .where = s->where,
 	    .is_old = is == NULL};
 
+	if (s == NULL)
+		return; /* one of the two is there */
+	c.rule = s->name;
+	c.where = s->where;
 	if (is == NULL || (was != NULL && was->at_most < is->at_most))
 		c.how = POL_WIDER;
 	if (was != NULL)

@@ -75,8 +75,8 @@ judge(struct pol_diff *d, int k, const struct alt *a, const struct alt *b,
 	uint32_t i;
 
 	memset(&v, 0, sizeof(v));
+	memset(out, 0, sizeof(*out));
 	d->sub.n = 0;
-	out->elsewhere = 0;
 	for (i = 0; d->op[k] != POL_NONE && i < d->s[k].found.n; i++) {
 		if (!holds(d, k, found(d, k, i), a, b)) {
 			pol_clauses_beside(out, found(d, k, i));

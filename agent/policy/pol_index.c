@@ -304,7 +304,7 @@ split(struct builder *b, const struct task *t, enum pol_dim dim)
 	to = nopen == 0 ? NULL : new_task(b, nopen, used);
 	for (i = 0; i < t->n && (nopen == 0 || to != NULL); i++) {
 		sel = sel_of(pol_rule(b->p, t->rules[i]), dim);
-		if (is_open(sel)) {
+		if (to != NULL && is_open(sel)) {
 			to->rules[to->n++] = t->rules[i];
 			continue;
 		}

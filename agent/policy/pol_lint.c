@@ -343,11 +343,11 @@ lint_approvals(struct lint *l)
 		    is_known(&known, &l->ld->src.mem, r))
 			continue;
 		l->sec = pol_section(&l->ld->src, r->section);
-		if (!is_reachable(l->p, r->demand->approve, &lack))
+		if (!is_reachable(l->p, r->demand->approve, &lack) &&
+		    lack != NULL)
 			say(l, false, "approve", l->p->role_at[lack->role].name,
 			    "nobody can ever reach this: '%s' has fewer than "
 			    "%u people",
-			    /* analyzer: who is not reachable lacks somebody */
 			    l->p->role_at[lack->role].name, lack->count);
 		else if (l->with != NULL)
 			lint_today(l, r);

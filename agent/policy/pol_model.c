@@ -34,7 +34,10 @@ pol_glob(
 		return false;
 	}
 	for (i = 0; i < n; i++)
-		name[i] = s[i] == '*' || s[i] == '?' ? 'x' : s[i];
+		name[i] = s[i];
+	for (i = 0; i < n; i++)
+		if (name[i] == '*' || name[i] == '?')
+			name[i] = 'x';
 	name[n] = '\0';
 	if (mg_name_is_valid(name))
 		return true;

@@ -382,7 +382,7 @@ note_place(const struct search *s, const struct place *pl, struct mg_quorum *q)
 	size_t i;
 
 	for (i = 0; i < names->n; i++) {
-		if (names->node[i] == pl->node &&
+		if (pl->node >= 0 && names->node[i] == (uint8_t)pl->node &&
 		    ((names->slots[i] >> pl->slot) & 1) != 0 &&
 		    q->fills[i] == -1) {
 			q->fills[i] = pl->slot;

@@ -66,7 +66,7 @@ check(struct pcli *c, bool strict)
 		pcli_error("%zu error%s, %zu warning%s; it does not load",
 		    c->ds.errors, c->ds.errors == 1 ? "" : "s", c->ds.warnings,
 		    c->ds.warnings == 1 ? "" : "s");
-	else
+	else if (c->p != NULL)
 		print_summary(c);
 	return status;
 }

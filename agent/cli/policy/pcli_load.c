@@ -50,7 +50,7 @@ value_of(struct taker *t, const char *name)
 		return s + n + 1;
 	if (strcmp(s, name) != 0)
 		return NULL;
-	if (t->i + 1 < t->argc)
+	if (t->i + 1 < t->argc && t->argv[t->i + 1] != NULL)
 		return t->argv[++t->i];
 	pcli_error("'%s' needs a value", name);
 	t->bad = true;
