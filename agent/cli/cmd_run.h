@@ -42,6 +42,8 @@ struct run_session {
 	uint8_t tty_mask;
 	int master;
 	int in, out; /* where the pty's bytes come from and go to */
+	char typed[4096];
+	size_t ntyped; /* that the command has not taken yet */
 	bool raw;
 	struct termios saved;
 	bool has_saved;
@@ -73,8 +75,8 @@ void run_raw(struct run_session *s);
 void run_cooked(struct run_session *s);
 void run_pass_size(struct run_session *s);
 
-/* Between this terminal and the command's, a piece at a time. False: there is
- * no output and never will be. */
+/* Between this terminal and the command's, a piece at a time, waiting for the
+ * one here alone. False: there is no output and never will be. */
 bool run_copy_output(struct run_session *s);
 void run_copy_input(struct run_session *s);
 void run_send_signal(struct run_session *s, int signo);

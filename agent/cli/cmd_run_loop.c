@@ -233,8 +233,11 @@ loop(struct run_session *s)
 			p[0].events |= POLLOUT;
 		p[1] = (struct pollfd){.fd = s->sigfd, .events = POLLIN};
 		p[2] = (struct pollfd){.fd = s->master, .events = POLLIN};
-		p[3] = (struct pollfd){
-		    .fd = s->raw ? s->in : -1, .events = POLLIN};
+		if (s->ntyped > 0)
+			p[2].events |= POLLOUT;
+		p[3] =
+		    (struct pollfd){.fd = s->raw && s->ntyped == 0 ? s->in : -1,
+			.events = POLLIN};
 		if (poll(p, 4, wait_ms(s)) == 0)
 			on_silence(s);
 		if (p[1].revents != 0)
@@ -243,7 +246,8 @@ loop(struct run_session *s)
 			close(s->master);
 			s->master = -1;
 		}
-		if (p[3].revents != 0 && s->master != -1)
+		if ((p[3].revents != 0 || (p[2].revents & POLLOUT) != 0) &&
+		    s->master != -1)
 			run_copy_input(s);
 		if (mg_chan_flush(s->ch) != MG_ERR_OK && !s->over &&
 		    p[0].revents == 0)

@@ -7,6 +7,7 @@
  * agent.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -98,22 +99,33 @@ run_copy_output(struct run_session *s)
 	while (n == -1 && errno == EINTR);
 	if (n > 0)
 		write_all(s->out, buf, (size_t)n);
-	return n > 0;
+	return n > 0 || (n == -1 && errno == EAGAIN);
 }
 
+/* A command that writes before it reads, and what was pasted to it, would
+ * wait for each other: what it does not take yet is kept. */
 void
 run_copy_input(struct run_session *s)
 {
-	char buf[4096];
 	ssize_t n;
 
-	do
-		n = read(s->in, buf, sizeof(buf));
-	while (n == -1 && errno == EINTR);
-	if (n > 0)
-		write_all(s->master, buf, (size_t)n);
-	else if (n == 0)
-		s->in = -1;
+	if (s->ntyped == 0) {
+		do
+			n = read(s->in, s->typed, sizeof(s->typed));
+		while (n == -1 && errno == EINTR);
+		if (n == 0)
+			s->in = -1;
+		if (n <= 0)
+			return;
+		s->ntyped = (size_t)n;
+	}
+	n = write(s->master, s->typed, s->ntyped);
+	if (n <= 0 && errno != EAGAIN && errno != EINTR)
+		s->ntyped = 0; /* nobody will read it */
+	if (n <= 0)
+		return;
+	s->ntyped -= (size_t)n;
+	memmove(s->typed, s->typed + n, s->ntyped);
 }
 
 /*
@@ -146,6 +158,7 @@ run_on_started(struct run_session *s, struct mg_frame *f)
 		return;
 	s->out = (s->tty_mask & 2) != 0 ? STDOUT_FILENO : STDERR_FILENO;
 	s->in = (s->tty_mask & 1) != 0 ? STDIN_FILENO : -1;
+	(void)fcntl(s->master, F_SETFL, O_RDWR | O_NONBLOCK);
 	/* The command's terminal behaves as this one does. */
 	if (tcgetattr(s->tty, &t) == 0)
 		(void)tcsetattr(s->master, TCSANOW, &t);

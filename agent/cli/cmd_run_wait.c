@@ -21,12 +21,27 @@ run_clear_line(struct run_session *s)
 	s->line_shown = false;
 }
 
+/* One screen line at most: a longer one could not be taken back. */
+static void
+show(struct run_session *s, const char *text, unsigned width)
+{
+	const char *p = text;
+	unsigned used = 0;
+
+	for (; *p != '\0' && used + 1 < width; p++)
+		if (((unsigned char)*p & 0xc0) != 0x80)
+			used++;
+	while (*p != '\0' && ((unsigned char)*p & 0xc0) == 0x80)
+		p++;
+	fprintf(stderr, "\r\033[K%.*s", (int)(p - text), text);
+	s->line_shown = true;
+}
+
 void
 run_show_line(struct run_session *s)
 {
 	char left[MG_DURATION_STR], text[2200];
-	unsigned width = mg_cli_columns(STDERR_FILENO), used = 0;
-	const char *p;
+	unsigned width = mg_cli_columns(STDERR_FILENO);
 	int n;
 
 	if (!s->pending || s->quiet_wait)
@@ -35,14 +50,7 @@ run_show_line(struct run_session *s)
 	n = snprintf(text, sizeof(text), "%s left  %s", left, s->line);
 	if (n >= (int)width) /* how many are missing before who they are */
 		snprintf(text, sizeof(text), "%s left  %s", left, s->brief);
-	/* One screen line at most: a longer one could not be taken back. */
-	for (p = text; *p != '\0' && used + 1 < width; p++)
-		if (((unsigned char)*p & 0xc0) != 0x80)
-			used++;
-	while (*p != '\0' && ((unsigned char)*p & 0xc0) == 0x80)
-		p++;
-	fprintf(stderr, "\r\033[K%.*s", (int)(p - text), text);
-	s->line_shown = true;
+	show(s, text, width);
 }
 
 static unsigned
@@ -174,7 +182,7 @@ run_on_pending(struct run_session *s, const struct mg_pending *p)
 void
 run_on_progress(struct run_session *s, const struct mg_progress *p)
 {
-	char left[MG_DURATION_STR];
+	char left[MG_DURATION_STR], text[160];
 	int64_t now = mg_time_boot_ms();
 	uint64_t per_s, todo;
 
@@ -187,9 +195,9 @@ run_on_progress(struct run_session *s, const struct mg_progress *p)
 	per_s = p->done / (uint64_t)(now - s->phase_ms) * 1000 + 1;
 	todo = (p->total - p->done) / per_s;
 	mg_duration_format((int64_t)todo * 1000, left);
-	fprintf(stderr,
-	    "\r\033[K%s the artifact: %u%% of %.1f GB, %.2f GB/s, %s left",
-	    p->what, (unsigned)(p->done / (p->total / 100 + 1)),
-	    (double)p->total / 1e9, (double)per_s / 1e9, left);
-	s->line_shown = true;
+	snprintf(text, sizeof(text),
+	    "%s the artifact: %u%% of %.1f GB, %.2f GB/s, %s left", p->what,
+	    (unsigned)(p->done / (p->total / 100 + 1)), (double)p->total / 1e9,
+	    (double)per_s / 1e9, left);
+	show(s, text, mg_cli_columns(STDERR_FILENO));
 }

@@ -185,6 +185,24 @@ END
 	ok
 }
 
+@test "a paste into a command that writes before it reads: neither waits for the other" {
+	run expect -f - <<END
+set timeout 90
+log_user 0
+proc want {what} { expect -ex \$what {} timeout { puts "no \$what"; exit 1 } }
+spawn -noecho $top/scripts/sandbox ssh alice
+want {alice@gpu-7:~\$ }
+send "modelgate run sh -- 'stty -echo; echo rea\\\$(:)dy; sleep 1; head -c 1000000 /dev/zero | tr \"\\\\0\" x; head -n 20000 | sort | uniq -c'\r"
+want "ready"
+send [string repeat "z\r" 20000]
+expect -re {20000 z} {} timeout { puts "stuck"; exit 1 }
+want {alice@gpu-7:~\$ }
+send "exit\r"
+expect eof
+END
+	ok
+}
+
 @test "100 MB go through the pty" {
 	run expect -f - <<END
 set timeout 120

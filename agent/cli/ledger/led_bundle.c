@@ -390,6 +390,14 @@ print_json(const struct check *c, bool ok)
 	mg_buf_fini(&b);
 }
 
+/* Whether it begins as an archive does, ours or another. */
+static bool
+is_archive(const struct mg_buf *b)
+{
+	return mg_buf_len(b) >= 512 &&
+	       memcmp((const char *)mg_buf_ptr(b) + 257, "ustar", 5) == 0;
+}
+
 int
 led_bundle_verify(struct led *led, const char *path)
 {
@@ -409,8 +417,13 @@ led_bundle_verify(struct led *led, const char *path)
 		 &c->bundle, mg_buf_ptr(&b), mg_buf_len(&b), &why) == MG_ERR_OK;
 	if (ok)
 		ok = check_all(c);
-	else
+	else if (is_archive(&b))
 		(void)no(c, "malformed: %s", why);
+	else
+		(void)no(c,
+		    "this is not what `modelgate export REQUEST` writes, or "
+		    "its beginning was changed (with no FILE, verify checks "
+		    "this host's ledger)");
 	status = ok ? 0 : LED_NO;
 	if (led->json)
 		print_json(c, ok);
