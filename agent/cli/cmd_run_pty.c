@@ -156,7 +156,9 @@ run_on_started(struct run_session *s, struct mg_frame *f)
 	s->master = mg_frame_take_fd(s->ch, f, 0);
 	if (s->master == -1)
 		return;
-	s->out = (s->tty_mask & 2) != 0 ? STDOUT_FILENO : STDERR_FILENO;
+	s->out = (s->tty_mask & 2) != 0	  ? STDOUT_FILENO
+		 : (s->tty_mask & 4) != 0 ? STDERR_FILENO
+					  : s->tty;
 	s->in = (s->tty_mask & 1) != 0 ? STDIN_FILENO : -1;
 	(void)fcntl(s->master, F_SETFL, O_RDWR | O_NONBLOCK);
 	/* The command's terminal behaves as this one does. */

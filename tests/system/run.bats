@@ -185,6 +185,23 @@ END
 	ok
 }
 
+@test "what a command says to its terminal is seen, wherever its output goes" {
+	run expect -f - <<END
+set timeout 90
+spawn -noecho $top/scripts/sandbox ssh alice
+expect -ex {alice@gpu-7:~\$ }
+send "modelgate run sh -- 'echo to-the-\\\$(:)file; echo to-the-\\\$(:)terminal >/dev/tty' >said 2>&1\r"
+expect -ex "to-the-terminal" {} timeout { puts "unseen"; exit 1 }
+expect -ex {alice@gpu-7:~\$ }
+send "cat said\r"
+expect -ex "to-the-file" {} timeout { puts "no file"; exit 1 }
+send "exit\r"
+expect eof
+END
+	ok
+	hasnt unseen
+}
+
 @test "a paste into a command that writes before it reads: neither waits for the other" {
 	run expect -f - <<END
 set timeout 90
