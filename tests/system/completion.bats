@@ -50,6 +50,10 @@ tab_as()
 	id=$(wait_for_request)
 	tab_as ci-deploy 'modelgate cancel '
 	[[ $output == *"$id"* ]]
+	for verb in status why revoke 'log --request'; do
+		tab_as ci-deploy "modelgate $verb ${id:0:3}"
+		[ "$output" = "$id" ] || fail "$verb"
+	done
 	tab_as bob 'modelgate approve '
 	[[ $output == *"$id"* ]]
 	approve bob "$id"
@@ -66,4 +70,21 @@ tab_as()
 	[ "$output" = digest ]
 	tab 'modelgate artifact verify --ke'
 	[ "$output" = --key ]
+}
+
+@test "words that an option takes, names of models, and files" {
+	tab 'modelgate log --type ses'
+	[ "$(sort <<<"$output" | xargs)" = 'session-close session-open' ]
+	tab 'modelgate log --state de'
+	[ "$(sort <<<"$output" | xargs)" = 'denied deny' ]
+	tab 'modelgate log --format c'
+	[ "$(sort <<<"$output" | xargs)" = 'cef csv' ]
+	tab 'modelgate models rec'
+	[ "$output" = receipt-ocr ]
+	tab 'modelgate help dis'
+	[ "$output" = discard ]
+	for cmd in verify 'policy check' 'artifact digest' 'verify --host-key'; do
+		tab "modelgate $cmd /etc/modelgate/pol"
+		[ "$output" = /etc/modelgate/policy.d ] || fail "$cmd"
+	done
 }
