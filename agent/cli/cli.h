@@ -40,6 +40,9 @@ int mg_cmd_inbox(int argc, char **argv);
 /* Prints the usage of a subcommand to err and returns MG_EXIT_USAGE. */
 int mg_cli_usage(const char *name);
 
+/* The same, after naming the word that the subcommand has no place for. */
+int mg_cli_unexpected(const char *name, const char *word);
+
 /* getopt_long(3) of a subcommand: what it says begins "modelgate NAME: ". */
 struct option;
 int mg_cli_getopt(

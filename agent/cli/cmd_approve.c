@@ -127,10 +127,14 @@ read_options(struct ask *a, int argc, char **argv)
 			return mg_cli_usage(a->name);
 	if (strcmp(a->name, "inbox") != 0 && optind < argc)
 		id = argv[optind++];
-	if (optind != argc || (id == NULL && strcmp(a->name, "inbox") != 0))
+	if (optind < argc)
+		return mg_cli_unexpected(a->name, argv[optind]);
+	if (id == NULL && strcmp(a->name, "inbox") != 0)
 		return mg_cli_usage(a->name);
 	if (id != NULL && !read_id(a, id)) {
-		mg_cli_say("'%.100s' is neither a code nor a UUID", id);
+		mg_cli_say("'%.100s' is neither a code such as R7KQ2FHD4M "
+			   "nor a UUID",
+		    id);
 		return MG_EXIT_USAGE;
 	}
 	if (hub_find(a->hub, &a->target, why, sizeof(why)) != MG_ERR_OK) {

@@ -215,6 +215,8 @@ options(int argc, char **argv, bool *allp, bool *jsonp, const char **idp)
 	}
 	if (idp != NULL && optind < argc)
 		*idp = argv[optind++];
+	if (optind < argc)
+		mg_cli_say("'%.100s' is one word too many", argv[optind]);
 	return optind == argc;
 }
 
@@ -239,7 +241,7 @@ static int
 bad_id(bool json, const char *id)
 {
 	(void)mg_cli_failed(json, "bad-request",
-	    "'%.100s' is not a code such as R7KQ2FHD4M nor a UUID", id);
+	    "'%.100s' is neither a code such as R7KQ2FHD4M nor a UUID", id);
 	return MG_EXIT_USAGE;
 }
 

@@ -467,7 +467,8 @@ take_request(const char *s, char code[MG_CODE_STR], const char **out)
 	*out = mg_code_parse(s, code) == MG_ERR_OK ? code : s;
 	if (*out == code || mg_uuid_parse(s, &u) == MG_ERR_OK)
 		return true;
-	mg_cli_say("'%.100s' is not a code or UUID", s);
+	mg_cli_say(
+	    "'%.100s' is neither a code such as R7KQ2FHD4M nor a UUID", s);
 	return false;
 }
 
@@ -554,7 +555,7 @@ mg_cmd_log(int argc, char **argv)
 	if (!ok)
 		return MG_EXIT_USAGE;
 	if (optind != argc)
-		return mg_cli_usage("log");
+		return mg_cli_unexpected("log", argv[optind]);
 	if (q.until_ms != 0 && q.since_ms >= q.until_ms) {
 		mg_cli_say("--since is not before --until");
 		return MG_EXIT_USAGE;

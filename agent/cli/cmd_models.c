@@ -198,8 +198,12 @@ mg_cmd_models(int argc, char **argv)
 	}
 	if (optind == argc)
 		return list_all(look, json);
-	if (optind + 1 != argc || look)
+	if (look) {
+		mg_cli_say("--check is for all models at once");
 		return mg_cli_usage("models");
+	}
+	if (optind + 1 != argc)
+		return mg_cli_unexpected("models", argv[optind + 1]);
 	if (!mg_name_is_valid(argv[optind])) {
 		mg_cli_say("model '%.100s' %s", argv[optind],
 		    mg_name_why(argv[optind]));

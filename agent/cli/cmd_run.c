@@ -118,6 +118,13 @@ take_operation(struct run_session *s, const char *name)
 }
 
 static int
+wrong(const char *name, const char *what)
+{
+	mg_cli_say("%s", what);
+	return mg_cli_usage(name);
+}
+
+static int
 run_or_request(int argc, char **argv, bool grant_only)
 {
 	static const struct option opts[] = {{"reason", 1, NULL, 'r'},
@@ -143,7 +150,7 @@ run_or_request(int argc, char **argv, bool grant_only)
 		switch (c) {
 		case 1:
 			if (npos == 2)
-				return mg_cli_usage(argv[0]);
+				return mg_cli_unexpected(argv[0], optarg);
 			pos[npos++] = optarg;
 			break;
 		case 'r':
@@ -154,7 +161,9 @@ run_or_request(int argc, char **argv, bool grant_only)
 			break;
 		case 'f':
 			if (!grant_only)
-				return mg_cli_usage(argv[0]);
+				return wrong(argv[0],
+				    "--for is for grants to use later: "
+				    "modelgate request");
 			if (!take_time(&s, optarg))
 				return MG_EXIT_USAGE;
 			break;
@@ -175,10 +184,11 @@ run_or_request(int argc, char **argv, bool grant_only)
 			return mg_cli_usage(argv[0]);
 		}
 	}
-	args =
-	    optind > 0 && optind <= argc && strcmp(argv[optind - 1], "--") == 0;
-	if (npos == 0 || (optind < argc && !args))
-		return mg_cli_usage(argv[0]);
+	args = optind <= argc && strcmp(argv[optind - 1], "--") == 0;
+	if (npos == 0)
+		return wrong(argv[0], "which operation?");
+	if (optind < argc && !args)
+		return mg_cli_unexpected(argv[0], argv[optind]);
 	if (grant_only && (s.q.reason == NULL || s.q.reason[0] == '\0')) {
 		mg_cli_say("--reason is missing: approvers want to know why");
 		return MG_EXIT_USAGE;

@@ -27,13 +27,14 @@ static const struct command {
 	const char *help;
 } commands[] = {
     {"run", mg_cmd_run, NULL,
-	"run OPERATION [MODEL[@VERSION]] [--reason TEXT] [--ticket ID] "
-	"[--no-wait] [--break-glass] [--tokens-fd N] [--json] [-- ARG...]",
+	"run OPERATION [MODEL[@VERSION]] [--reason TEXT] [--ticket ID]\n"
+	"    [--no-wait] [--break-glass] [--tokens-fd N] [--json] "
+	"[-- ARG...]",
 	"run an operation, once it is granted"},
     {"request", mg_cmd_request, NULL,
-	"request OPERATION [MODEL[@VERSION]] --reason TEXT [--for TIME] "
-	"[--ticket ID] [--no-wait] [--break-glass] [--tokens-fd N] [--json] "
-	"[-- ARG...]",
+	"request OPERATION [MODEL[@VERSION]] --reason TEXT [--for TIME]\n"
+	"    [--ticket ID] [--no-wait] [--break-glass] [--tokens-fd N] "
+	"[--json]\n    [-- ARG...]",
 	"ask for a grant to use later (also: login, root-shell)"},
     {"status", mg_cmd_status, NULL, "status [ID] [--all] [--json]",
 	"what waits, what is held, what runs"},
@@ -49,17 +50,19 @@ static const struct command {
     {"why", mg_cmd_why, NULL, "why CODE [--json]",
 	"explain a refusal or an end"},
     {"log", mg_cmd_log, NULL,
-	"log [--user U] [--model M[@V]] [--operation O] [--request ID] "
-	"[--type T] [--state S] [--decision D] [--host H] [--since T] "
-	"[--until T] [--follow] [--format text|json|csv|cef|ocsf] [--json]",
+	"log [--user U] [--model M[@V]] [--operation O] [--request ID]\n"
+	"    [--type T] [--state S] [--decision D] [--host H] [--since T] "
+	"[--until T]\n"
+	"    [--follow] [--format text|json|csv|cef|ocsf] [--json]",
 	"who did what, from the ledger"},
     {"verify", NULL, "modelgate-ledger",
-	"verify [FOLDER|FILE] [--hub DESTINATION] [--checkpoints FILE] "
-	"[--leaves FILE] [--host-key FILE] [--hub-key FILE] [--quiet] [--json]",
+	"verify [FOLDER|FILE] [--hub DESTINATION] [--checkpoints FILE]\n"
+	"    [--leaves FILE] [--host-key FILE] [--hub-key FILE] [--quiet] "
+	"[--json]",
 	"is the ledger whole; does an exported file prove what it says?"},
     {"export", NULL, "modelgate-ledger",
-	"export REQUEST [--output FILE] [--dir FOLDER] [--host-key FILE] "
-	"[--hub-key FILE] [--quiet] [--json]",
+	"export REQUEST [--output FILE] [--dir FOLDER] [--host-key FILE]\n"
+	"    [--hub-key FILE] [--quiet] [--json]",
 	"everything about one request, with proofs, in one file"},
     {"report", NULL, "modelgate-ledger",
 	"report [--since T] [--until T] [--html | --json]",
@@ -74,8 +77,8 @@ static const struct command {
     {"show", mg_cmd_show, NULL, "show ID [--key FILE] [--hub HOST] [--json]",
 	"approvers: one request in full"},
     {"approve", mg_cmd_approve, NULL,
-	"approve ID [-m NOTE] [--number NN] [--key FILE] [--hub HOST] [--yes] "
-	"[--json]",
+	"approve ID [-m NOTE] [--number NN] [--key FILE] [--hub HOST]\n"
+	"    [--yes] [--json]",
 	"approvers: sign yes"},
     {"deny", mg_cmd_deny, NULL,
 	"deny ID -m NOTE [--key FILE] [--hub HOST] [--yes] [--json]",
@@ -121,12 +124,16 @@ mg_cli_getopt(
 {
 	static char whole[64];
 	char *name = argv[0];
+	const char *meant;
 	int c;
 
 	snprintf(whole, sizeof(whole), "modelgate %s", name);
 	argv[0] = whole;
 	c = getopt_long(argc, argv, shorts, longs, NULL);
 	argv[0] = name;
+	if (c == '?' && optind > 0 && optind <= argc &&
+	    (meant = mg_name_meant_option(argv[optind - 1], longs)) != NULL)
+		mg_cli_say("is it '--%s'?", meant);
 	return c;
 }
 
@@ -140,6 +147,13 @@ mg_cli_usage(const char *name)
 			fprintf(
 			    stderr, "usage: modelgate %s\n", commands[i].usage);
 	return MG_EXIT_USAGE;
+}
+
+int
+mg_cli_unexpected(const char *name, const char *word)
+{
+	mg_cli_say("'%.100s' is one word too many", word);
+	return mg_cli_usage(name);
 }
 
 /* One refusal as a JSON line on standard error. */
@@ -318,6 +332,18 @@ exec_program(const struct command *c, char **argv)
 	return MG_EXIT_REFUSED;
 }
 
+static bool
+asks_for_help(int argc, char **argv)
+{
+	int i;
+
+	for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--help") == 0 ||
+		    (i == 1 && strcmp(argv[i], "-h") == 0))
+			return true;
+	return false;
+}
+
 static int
 dispatch(const struct command *c, int argc, char **argv)
 {
@@ -327,8 +353,7 @@ dispatch(const struct command *c, int argc, char **argv)
 		return exec_program(
 		    c, strcmp(c->program, "modelgate-enroll") == 0 ? argv - 1
 								   : argv);
-	if (argc >= 2 &&
-	    (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+	if (asks_for_help(argc, argv)) {
 		printf("usage: modelgate %s\n%s\n", c->usage, c->help);
 		return 0;
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The grammar of identifiers and name patterns. */
 #include <stddef.h>
+#include <getopt.h>
 #include <string.h>
 
 #include "mg_name.h"
@@ -134,4 +135,15 @@ mg_name_is_slip(const char *s, size_t n, const char *name)
 	if (n == 2 && m == 2)
 		return s[0] == name[1] && s[1] == name[0];
 	return n <= 1 && m <= 1 && n + m > 0;
+}
+
+const char *
+mg_name_meant_option(const char *word, const struct option *longs)
+{
+	if (strncmp(word, "--", 2) != 0)
+		return NULL;
+	for (word += 2; longs->name != NULL; longs++)
+		if (mg_name_is_slip(word, strcspn(word, "="), longs->name))
+			return longs->name;
+	return NULL;
 }

@@ -45,4 +45,11 @@ bool mg_name_matches(const char *s, const char *pattern);
  */
 bool mg_name_is_slip(const char *s, size_t n, const char *name);
 
+/*
+ * Which long option a word of a command line ("--nmae", "--nmae=x") is, but
+ * for one slip. NULL: none.
+ */
+struct option;
+const char *mg_name_meant_option(const char *word, const struct option *longs);
+
 #endif

@@ -109,6 +109,41 @@ END
 	ok
 }
 
+@test "help fits 80 columns, and -h is --help, for every command" {
+	run as alice 'for c in "" $(modelgate --help | awk "/^  [a-z]/ { print \$1 }"); do
+	    modelgate $c --help >/tmp/long || echo "$c --help: $?"
+	    modelgate $c -h >/tmp/short || echo "$c -h: $?"
+	    cmp /tmp/long /tmp/short
+	    awk -v c="$c" "length > 80 { print c, \$0 }" /tmp/long
+	    done; modelgate run deploy --help | head -n 1'
+	ok
+	[ "${#lines[@]}" -eq 1 ] || fail help
+	has 'usage: modelgate run OPERATION'
+}
+
+@test "a slip in an option, or a word too many: which one is said" {
+	for try in 'run --reson=x:reason' 'log --tpye run:type' \
+	    'verify --host-kye x:host-key' 'doctor --jsn:json' \
+	    'artifact digest --manfest x:manifest' 'policy check --strickt:strict'; do
+		run as alice "modelgate ${try%:*}"
+		[ "$status" -eq 2 ] || fail "$try"
+		has "is it '--${try##*:}'?"
+	done
+	for cmd in 'run deploy receipt-ocr 2' 'status ZZZZZZZZZZ 2' 'grants 2' \
+	    'inbox 2' 'show ZZZZZZZZZZ 2' 'log 2' 'models x 2' 'report 2'; do
+		run as alice "modelgate $cmd"
+		[ "$status" -eq 2 ] || fail "$cmd"
+		has "'2' is one word too many"
+	done
+	for cmd in 'status X' 'show X' 'log --request X' 'export X' 'discard X' 'report --since X'; do
+		run root sh -c "modelgate $cmd" </dev/null
+		[ "$status" -eq 2 ] || fail "$cmd"
+		has "'X' is n"
+	done
+	run as alice 'modelgate policy chek'
+	has "is it 'check'?"
+}
+
 @test "a slip of the finger is recognised: commands and operations" {
 	run as bob modelgate aprove X
 	[ "$status" -eq 2 ]

@@ -93,12 +93,12 @@ says()
 }
 
 @test "what cannot be a code, a name or a time is wrong usage" {
-	says 2 'not a code' modelgate log --request nonsense
-	says 2 'not a code' modelgate why nonsense
-	says 2 'not a code' modelgate export nonsense
+	says 2 'neither a code' modelgate log --request nonsense
+	says 2 'neither a code' modelgate why nonsense
+	says 2 'neither a code' modelgate export nonsense
 	says 2 "model '../x'" modelgate models ../x
 	says 2 'not a time' modelgate log --since yesterday
-	says 2 'a time is' modelgate report --since yesterday
+	says 2 "'yesterday' is not a time" modelgate report --since yesterday
 	says 2 'is not before' modelgate log --since 2h --until 3h
 	says 2 'is not before' modelgate report --since 2026-01-02 --until 2026-01-02
 	says 2 'is not text' modelgate log --format xml

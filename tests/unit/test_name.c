@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Identifiers and patterns: mg_name.c. */
+#include <getopt.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -233,12 +234,31 @@ one_slip_is_recognised_and_no_more(void **state)
 	assert_true(mg_name_is_slip("deplyo, x", 6, "deploy"));
 }
 
+static void
+the_option_that_was_meant_is_found_behind_two_dashes(void **state)
+{
+	static const struct option longs[] = {{"reason", 1, NULL, 'r'},
+	    {"no-wait", 0, NULL, 'n'}, {NULL, 0, NULL, 0}};
+
+	(void)state;
+	assert_string_equal(mg_name_meant_option("--reson", longs), "reason");
+	assert_string_equal(mg_name_meant_option("--reson=x", longs), "reason");
+	assert_string_equal(mg_name_meant_option("--nowait", longs), "no-wait");
+	assert_null(mg_name_meant_option("--reason", longs));
+	assert_null(mg_name_meant_option("-reson", longs));
+	assert_null(mg_name_meant_option("reson", longs));
+	assert_null(mg_name_meant_option("--", longs));
+	assert_null(mg_name_meant_option("", longs));
+	assert_null(mg_name_meant_option("--because", longs));
+}
+
 int
 main(void)
 {
 #define T(f) cmocka_unit_test(f)
 	const struct CMUnitTest tests[] = {
 	    T(one_slip_is_recognised_and_no_more),
+	    T(the_option_that_was_meant_is_found_behind_two_dashes),
 	    T(names_begin_with_a_letter_or_digit),
 	    T(no_other_character_stands_in_a_name),
 	    T(a_name_is_a_path_s_part_and_no_option),

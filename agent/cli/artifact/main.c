@@ -14,7 +14,9 @@
 #include <openssl/crypto.h>
 
 #include "art.h"
+#include "mg_esc.h"
 #include "mg_file.h"
+#include "mg_name.h"
 
 enum opt {
 	OPT_HELP = 256,
@@ -77,16 +79,16 @@ static const struct command {
 	    BIT(OPT_IGNORE) | BIT(OPT_HASH) | BIT(OPT_SHARD_SIZE) |
 	    BIT(OPT_MAX_BYTES) | BIT(OPT_THREADS),
 	"digest PATH [--json | --manifest]\n"
-	"       modelgate artifact digest PATH --oms [--signature FILE] "
-	"[--ignore PATH]...\n"
-	"    [--hash sha256|blake2b] [--shard-size BYTES] [--json]"},
+	"       modelgate artifact digest PATH --oms [--signature FILE]\n"
+	"    [--ignore PATH]... [--hash sha256|blake2b] [--shard-size BYTES] "
+	"[--json]"},
     {"sign", art_sign,
 	BIT(OPT_JSON) | BIT(OPT_SIGNATURE) | BIT(OPT_KEY) | BIT(OPT_CERT) |
 	    BIT(OPT_IGNORE) | BIT(OPT_NAME) | BIT(OPT_HASH) |
 	    BIT(OPT_SHARD_SIZE) | BIT(OPT_MAX_BYTES) | BIT(OPT_THREADS),
-	"sign PATH --key PEM [--cert PEM]... [--signature FILE] [--name NAME]\n"
-	"    [--ignore PATH]... [--hash sha256|blake2b] [--shard-size BYTES] "
-	"[--json]"},
+	"sign PATH --key PEM [--cert PEM]... [--signature FILE]\n"
+	"    [--name NAME] [--ignore PATH]... [--hash sha256|blake2b]\n"
+	"    [--shard-size BYTES] [--json]"},
 };
 
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -250,14 +252,20 @@ static bool
 parse(const struct command *c, struct art *a, int argc, char **argv)
 {
 	static char name[64];
+	const char *meant;
 	int o;
 
 	snprintf(name, sizeof(name), "modelgate artifact %s", c->name);
 	argv[0] = name; /* in what getopt says */
 	optind = 1;
 	while ((o = getopt_long(argc, argv, "", common, NULL)) != -1) {
-		if (o == '?')
+		if (o == '?') {
+			meant = mg_name_meant_option(argv[optind - 1], common);
+			if (meant != NULL)
+				fprintf(
+				    stderr, "%s: is it '--%s'?\n", name, meant);
 			return false;
+		}
 		if ((c->allowed & BIT(o)) == 0) {
 			fprintf(stderr,
 			    "modelgate artifact: %s does not take that\n",
@@ -301,6 +309,12 @@ open_artifact(struct art *a)
 	return true;
 }
 
+static bool
+is_help(const char *s)
+{
+	return strcmp(s, "--help") == 0 || strcmp(s, "-h") == 0;
+}
+
 static int
 run(const struct command *c, int argc, char **argv)
 {
@@ -310,7 +324,7 @@ run(const struct command *c, int argc, char **argv)
 	memset(&a, 0, sizeof(a));
 	a.fd = -1;
 	a.max_bytes = ART_BYTES_MAX;
-	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+	if (argc == 2 && is_help(argv[1])) {
 		(void)usage(c, stdout);
 		return 0;
 	}
@@ -327,6 +341,7 @@ run(const struct command *c, int argc, char **argv)
 int
 main(int argc, char **argv)
 {
+	char shown[128];
 	size_t i;
 
 	/* OpenSSL crashes later when this fails and nobody looks. */
@@ -335,13 +350,14 @@ main(int argc, char **argv)
 		return ART_FAILED;
 	if (argc < 2)
 		return usage(NULL, stderr);
-	if (strcmp(argv[1], "--help") == 0) {
+	if (is_help(argv[1])) {
 		(void)usage(NULL, stdout);
 		return 0;
 	}
 	for (i = 0; i < NCOMMANDS; i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return run(&commands[i], argc - 1, argv + 1);
-	fprintf(stderr, "modelgate artifact: unknown subcommand\n");
+	mg_esc_line(argv[1], shown, sizeof(shown));
+	fprintf(stderr, "modelgate artifact: there is no tool '%s'\n", shown);
 	return usage(NULL, stderr);
 }

@@ -8,6 +8,7 @@
 
 #include "doc.h"
 #include "mg_esc.h"
+#include "mg_name.h"
 
 #define EXIT_USAGE 2
 
@@ -76,6 +77,7 @@ main(int argc, char **argv)
 	    {NULL, 0, NULL, 0}};
 	static char name[] = "modelgate doctor"; /* in what getopt says */
 	static struct doc d;			 /* large */
+	const char *meant;
 	bool record = false;
 	int c;
 
@@ -92,6 +94,10 @@ main(int argc, char **argv)
 		case 'h':
 			return usage(stdout);
 		default:
+			meant = mg_name_meant_option(argv[optind - 1], opts);
+			if (meant != NULL)
+				fprintf(
+				    stderr, "%s: is it '--%s'?\n", name, meant);
 			return usage(stderr);
 		}
 	}

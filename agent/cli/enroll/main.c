@@ -461,7 +461,8 @@ main(int argc, char **argv)
 	(void)setlocale(LC_CTYPE, "");
 	if (argc < 2)
 		return usage("", false);
-	if (argc > 2 && strcmp(argv[2], "--help") == 0)
+	if (argc > 2 &&
+	    (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0))
 		return usage(command, true);
 	n = take_options(&e, argc - 2, argv + 2);
 	enroll_tty_init();

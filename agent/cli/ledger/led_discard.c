@@ -72,7 +72,8 @@ led_discard(struct led *led, const char *what)
 		return print_segments(led);
 	if (!number(what, &req.last))
 		return led_fail(
-		    led, "'%s' is not the number of a record", what);
+			   led, "'%s' is not the number of a record", what),
+		       LED_USAGE;
 	if (mg_client_connect(MG_CLIENT_SOCKET, 5000, &ch) != MG_ERR_OK)
 		return led_fail(led, "the agent cannot be reached");
 	memset(&f, 0, sizeof(f));

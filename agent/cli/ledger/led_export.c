@@ -601,7 +601,9 @@ led_export(struct led *led, const char *request)
 		mg_uuid_format(&u, x->uuid);
 		mg_code_from_uuid(&u, x->code);
 	} else if (mg_code_parse(request, x->code) != MG_ERR_OK) {
-		(void)led_fail(led, "'%s' is not a code or UUID", request);
+		(void)led_fail(led,
+		    "'%s' is neither a code such as R7KQ2FHD4M nor a UUID",
+		    request);
 		status = LED_USAGE;
 		goto out;
 	}

@@ -704,15 +704,21 @@ static int
 take_times(const struct led *led, struct rep *rp)
 {
 	int64_t now = mg_time_wall_ms();
+	const char *bad = NULL;
 
 	rp->since_ms = now - 30 * REP_DAY_MS;
 	rp->until_ms = now;
-	if ((led->since != NULL &&
-		mg_time_parse(led->since, now, &rp->since_ms) != MG_ERR_OK) ||
-	    (led->until != NULL &&
-		mg_time_parse(led->until, now, &rp->until_ms) != MG_ERR_OK))
-		(void)led_fail(led, "a time is such as 2026-11-22, "
-				    "2026-11-22T14:00 or 30d (at most 366d)");
+	if (led->since != NULL &&
+	    mg_time_parse(led->since, now, &rp->since_ms) != MG_ERR_OK)
+		bad = led->since;
+	else if (led->until != NULL &&
+		 mg_time_parse(led->until, now, &rp->until_ms) != MG_ERR_OK)
+		bad = led->until;
+	if (bad != NULL)
+		(void)led_fail(led,
+		    "'%.100s' is not a time such as 2026-11-22, "
+		    "2026-11-22T14:00 or 30d (at most 366d)",
+		    bad);
 	else if (rp->since_ms >= rp->until_ms)
 		(void)led_fail(led, "--since is not before --until");
 	else if (rp->until_ms - rp->since_ms > DAYS_MAX * REP_DAY_MS)

@@ -20,6 +20,7 @@
 #include "mg_esc.h"
 #include "mg_file.h"
 #include "mg_ini.h"
+#include "mg_name.h"
 #include "mg_sshkey.h"
 
 #define KEY_FILE_MAX 4096
@@ -274,12 +275,12 @@ static const struct {
 	const char *usage;
 } commands[] = {
     {"verify", led_verify, 1,
-	"verify [FOLDER | FILE] [--hub SSH-DESTINATION] [--checkpoints FILE] "
-	"[--leaves FILE] [--host-key FILE] [--hub-key FILE] [--quiet] "
+	"verify [FOLDER | FILE] [--hub DESTINATION] [--checkpoints FILE]\n"
+	"    [--leaves FILE] [--host-key FILE] [--hub-key FILE] [--quiet] "
 	"[--json]"},
     {"export", led_export, 1,
-	"export REQUEST [--output FILE] [--dir FOLDER] [--host-key FILE] "
-	"[--hub-key FILE] [--quiet] [--json]"},
+	"export REQUEST [--output FILE] [--dir FOLDER] [--host-key FILE]\n"
+	"    [--hub-key FILE] [--quiet] [--json]"},
     {"report", led_report, 0,
 	"report [--since T] [--until T] [--html | --json]"},
     {"checkpoint", checkpoint, 0, "checkpoint [--quiet] [--json]"},
@@ -370,19 +371,28 @@ run(size_t i, int argc, char **argv)
 {
 	struct led led = {0};
 	static char name[64];
+	const char *meant;
 	int c, status = 0;
 
 	snprintf(name, sizeof(name), "modelgate %s", commands[i].name);
 	argv[0] = name; /* in what getopt says */
 	while (status == 0 &&
-	       (c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == OPT_HELP) {
+	       (c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (c == OPT_HELP || c == 'h') {
 			(void)usage(commands[i].name, stdout);
 			return 0;
 		}
 		status = take_option(&led, c);
 	}
-	if (status == LED_USAGE || argc - optind > commands[i].max)
+	if (status == LED_USAGE &&
+	    (meant = mg_name_meant_option(argv[optind - 1], options)) != NULL)
+		fprintf(stderr, "%s: is it '--%s'?\n", name, meant);
+	if (status == 0 && argc - optind > commands[i].max) {
+		(void)led_fail(&led, "'%s' is one word too many",
+		    argv[optind + commands[i].max]);
+		status = LED_USAGE;
+	}
+	if (status == LED_USAGE)
 		return usage(commands[i].name, stderr);
 	if (status != 0)
 		return status;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "mg_file.h"
+#include "mg_name.h"
 #include "pcli.h"
 
 static const struct {
@@ -56,8 +57,8 @@ usage(FILE *out)
 	    "  --no-nss         ask this machine about no users, groups, "
 	    "commands\n"
 	    "\n"
-	    "`modelgate policy TOOL --help` says more; the language is in "
-	    "modelgate-policy(5).\n",
+	    "`modelgate policy TOOL --help` says more; modelgate-policy(5) has "
+	    "the language.\n",
 	    MG_CONFDIR);
 	return out == stdout ? PCLI_OK : PCLI_USAGE;
 }
@@ -84,7 +85,11 @@ main(int argc, char **argv)
 	for (i = 0; i < NTOOLS; i++)
 		if (strcmp(tools[i].name, argv[1]) == 0)
 			return tools[i].run(argc - 1, argv + 1);
-	pcli_error(
-	    "there is no tool '%s'; see `modelgate policy --help`", argv[1]);
+	for (i = 0; i < NTOOLS; i++)
+		if (mg_name_is_slip(argv[1], strlen(argv[1]), tools[i].name))
+			break;
+	pcli_error("there is no tool '%s'; see `modelgate policy --help`%s%s%s",
+	    argv[1], i < NTOOLS ? "; is it '" : "",
+	    i < NTOOLS ? tools[i].name : "", i < NTOOLS ? "'?" : "");
 	return PCLI_USAGE;
 }

@@ -109,11 +109,28 @@ take_own(struct taker *t, const struct pcli_opt *o)
 	return false;
 }
 
+/* The option that s is but for one slip, or NULL. */
+static const char *
+meant_option(const char *s, const struct pcli_opt *o)
+{
+	static const struct pcli_opt shared[] = {{.name = "--json"},
+	    {.name = "--no-nss"}, {.name = "--group"}, {.name = "--at"},
+	    {.name = NULL}};
+	int i;
+
+	for (i = 0; i < 2; i++, o = shared)
+		for (; o != NULL && o->name != NULL; o++)
+			if (mg_name_is_slip(s, strcspn(s, "="), o->name))
+				return o->name;
+	return NULL;
+}
+
 int
 pcli_args(struct pcli *c, int argc, char **argv, const struct pcli_opt *opts,
     const char *help)
 {
 	struct taker t = {.c = c, .argv = argv, .argc = argc, .i = 1};
+	const char *meant;
 	bool more = true;
 
 	c->pos = argv + 1; /* never more of them than were read */
@@ -130,9 +147,12 @@ pcli_args(struct pcli *c, int argc, char **argv, const struct pcli_opt *opts,
 		} else if (!more || s[0] != '-' || s[1] == '\0') {
 			c->pos[c->npos++] = argv[t.i];
 		} else if (!take_shared(&t) && !take_own(&t, opts)) {
+			meant = meant_option(s, opts);
 			pcli_error("unknown option '%s'; see `modelgate "
-				   "policy %s --help`",
-			    s, c->tool);
+				   "policy %s --help`%s%s%s",
+			    s, c->tool, meant == NULL ? "" : "; is it '",
+			    meant == NULL ? "" : meant,
+			    meant == NULL ? "" : "'?");
 			t.bad = true;
 		}
 	}

@@ -12,7 +12,8 @@
 #include "pcli.h"
 
 static const char who_help[] =
-    "who-can [--matrix] [--csv] [options] [OPERATION [MODEL[@VERSION]]]\n"
+    "who-can [--matrix] [--csv] [options]\n"
+    "           [OPERATION [MODEL[@VERSION]]]\n"
     "           [on LABEL,...] [at TIME] [from ADDRESS|local]\n\n"
     "Lists everybody who may do the operation (or any), what they need for\n"
     "it, and in which circumstances. `(anybody else)` is whoever the policy\n"
@@ -23,7 +24,8 @@ static const char who_help[] =
     "exit status: 0 somebody may, 1 nobody may, 125 it does not load\n";
 
 static const char what_help[] =
-    "what-can [--matrix] [--csv] [options] USER [MODEL[@VERSION]]\n"
+    "what-can [--matrix] [--csv] [options]\n"
+    "           USER [MODEL[@VERSION]]\n"
     "           [on LABEL,...] [at TIME] [from ADDRESS|local]\n\n"
     "Lists everything that the user may do, what it takes, and in which\n"
     "circumstances.\n\n"
