@@ -19,6 +19,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -317,13 +318,15 @@ open_terminal(void)
 	return fd;
 }
 
-/* What is typed behind the prompt; false: nothing that fits. */
+/* What is typed behind the prompt; false: nothing that fits. What was typed
+ * in front of it answers nothing: its question was not there to be read. */
 static bool
 ask_terminal(int fd, const char *prompt, char *out, size_t size)
 {
 	ssize_t n;
 
-	if (mg_file_write(fd, prompt, strlen(prompt)) != MG_ERR_OK)
+	if (tcflush(fd, TCIFLUSH) != 0 ||
+	    mg_file_write(fd, prompt, strlen(prompt)) != MG_ERR_OK)
 		return false;
 	n = read(fd, out, size);
 	if (n <= 0 || out[n - 1] != '\n') /* more than a word: no */
@@ -353,11 +356,42 @@ needs_number(const struct ask *a, const struct mg_buf *text)
 		   (const char *)mg_buf_ptr(text), mg_buf_len(text));
 }
 
+/*
+ * Rule 2, and what goes on in the next row stands back from the edge: a reason
+ * with blanks enough in it would else show there what reads as a line of the
+ * text. Whatever is not ASCII counts as two columns, which is the most.
+ */
+static bool
+show_text(int fd, const struct mg_buf *text)
+{
+	const char *p = (const char *)mg_buf_ptr(text);
+	unsigned columns = mg_cli_columns(fd), used = 0, wide;
+	size_t i, n = mg_buf_len(text);
+	enum mg_err r = MG_ERR_OK;
+	struct mg_buf b;
+
+	mg_buf_init(&b, (size_t)2 * MG_TEXT_MAX);
+	for (i = 0; i < n && r == MG_ERR_OK; i++) {
+		wide = (p[i] & 0x80) == 0 ? 1 : (p[i] & 0x40) != 0 ? 2 : 0;
+		if (p[i] != '\n' && used + wide > columns) {
+			r = mg_buf_put_text(&b, "\n    ");
+			used = 4;
+		}
+		used = p[i] == '\n' ? 0 : used + wide;
+		if (r == MG_ERR_OK)
+			r = mg_buf_put(&b, &p[i], 1);
+	}
+	if (r == MG_ERR_OK)
+		r = mg_file_write(fd, mg_buf_ptr(&b), mg_buf_len(&b));
+	mg_buf_fini(&b);
+	return r == MG_ERR_OK;
+}
+
 /* Shows the text and asks; the number too, where it is not known. */
 static bool
 ask_person(int fd, struct ask *a, const struct mg_buf *text)
 {
-	if (mg_file_write(fd, mg_buf_ptr(text), mg_buf_len(text)) != MG_ERR_OK)
+	if (!show_text(fd, text))
 		return false;
 	if (a->number != NULL || !needs_number(a, text))
 		return ask_yes(fd, a);

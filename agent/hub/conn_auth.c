@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "conn_io.h"
+#include "conn_view.h"
 #include "mg_b64.h"
 #include "mg_log.h"
 #include "mg_sshkey.h"
@@ -206,7 +207,7 @@ on_pty(ssh_session session, ssh_channel channel, const char *term, int cols,
 	if (c->who != MG_HUB_APPROVER || has_command(c) || c->has_pty)
 		return -1;
 	c->has_pty = true;
-	c->columns = clamp(cols, COLUMNS_MAX);
+	c->columns = cols == 0 ? CONN_WIDTH_UNKNOWN : clamp(cols, COLUMNS_MAX);
 	c->rows = clamp(rows, ROWS_MAX);
 	return 0;
 }

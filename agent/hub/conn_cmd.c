@@ -430,7 +430,7 @@ cmd_show(struct conn *c, struct conn_args *a)
 {
 	char id[40], word[32], err[600];
 	static struct mg_conn_item item;
-	unsigned width = terminal_width(c);
+	unsigned width = c->has_pty ? terminal_width(c) : CONN_WIDTH_UNKNOWN;
 	struct mg_frame f;
 	bool json = false;
 	enum mg_err r;

@@ -15,6 +15,7 @@
 
 #define CONN_WIDTH_MIN 20
 #define CONN_WIDTH_MAX 500
+#define CONN_WIDTH_UNKNOWN 80
 #define CONN_WIDTH_NARROW 64 /* below it, several lines a request */
 
 /* One request of an inbox, in words. */

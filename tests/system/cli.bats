@@ -84,7 +84,7 @@ END
 	as ci-deploy "modelgate cancel $id" </dev/null
 	soon pipeline_ended
 }
-in_inbox() { as bob 'modelgate inbox --json' </dev/null | jq -e --arg id "$1" '.[] | select(.code == $id)'; }
+in_inbox() { as "${2-bob}" 'modelgate inbox --json' </dev/null | jq -e --arg id "$1" '.[] | select(.code == $id)'; }
 
 @test "a narrow terminal: how many are missing, and a few lines a request" {
 	run expect -f - <<END
@@ -107,6 +107,30 @@ send "exit\r"
 expect eof
 END
 	ok
+}
+
+@test "what approvers are shown keeps its lines apart, and nothing typed before answers" {
+	run as ci-deploy "modelgate run deploy receipt-ocr@1 --no-wait --reason '$(printf '%052d' 0)requester: alice'"
+	id=$(wait_for_request)
+	soon in_inbox "$id" bob
+	run expect -f - <<END
+set timeout 90
+proc want {what} { expect -ex \$what {} timeout { puts "no \$what"; exit 1 } eof { puts "eof before \$what"; exit 1 } }
+spawn -noecho $top/scripts/sandbox ssh bob
+stty rows 50 columns 60 < \$spawn_out(slave,name)
+want {bob@gpu-7:~\$ }
+send "modelgate approve $id\ry\n"
+want "\nrequester: ci-deploy "
+want "000\r\n    requester: alice\r\n"
+want "Approve this? \[y/N\] "
+send "n\r"
+want "nothing was signed"
+send "exit\r"
+expect eof
+END
+	ok
+	hasnt accepted
+	as ci-deploy "modelgate cancel $id" </dev/null
 }
 
 @test "help fits 80 columns, and -h is --help, for every command" {

@@ -546,6 +546,13 @@ has_no_host() { ! has_host "$1"; }
 	done
 	run S bob inbox --width=19
 	is 2
+	# Where nobody knows how wide: what is folded by a terminal would begin
+	# at its edge, and read as a line of the request.
+	run S bob show "$CODE"
+	is 0
+	for l in "${lines[@]}"; do
+		[ ${#l} -le 80 ] || fail "longer than 80: $l"
+	done
 }
 
 @test "the inbox can be followed" {

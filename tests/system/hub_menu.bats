@@ -64,6 +64,16 @@ menu()
 	is 0
 }
 
+@test "a terminal that does not know its size has 80 columns" {
+	request
+	run menu bob -A <<-END
+	want "ASKED OF YOU"
+	want "q to leave:"
+	send "q\r"
+	END
+	is 0
+}
+
 @test "a denial needs a note, and everything but yes does nothing" {
 	request
 	run menu bob -A <<-END
@@ -143,7 +153,7 @@ menu()
 	menu bob -A >"$BATS_TEST_TMPDIR/out" 3>&- <<-END &
 	want "q to leave:"
 	exec touch $BATS_TEST_TMPDIR/waits
-	want "never-before"
+	want "never-b"
 	want "q to leave:"
 	send "q\r"
 	END
