@@ -134,8 +134,11 @@ print_event(const struct mg_rec *rec)
 	printf("\n");
 }
 
+/* A line each needs as much; a narrower terminal gets two. */
+#define LINE_COLUMNS 120
+
 static void
-print_line(const struct mg_rec *rec)
+print_row(const struct mg_rec *rec, bool narrow)
 {
 	struct mg_uuid u;
 	char code[MG_CODE_STR] = "", what[400];
@@ -148,9 +151,27 @@ print_line(const struct mg_rec *rec)
 	    first(rec, "operation", "of_operation"),
 	    model[0] != '\0' ? " " : "", model, version[0] != '\0' ? "@" : "",
 	    version);
-	printf("%.19sZ  %-10s  %-10s  %-28s  ", mg_rec_str(rec, "at", ""), code,
-	    first(rec, "of_user", "user"), what);
+	if (narrow)
+		printf("%.19sZ  %-10s  %s\n    %s%s", mg_rec_str(rec, "at", ""),
+		    code, first(rec, "of_user", "user"), what,
+		    what[0] != '\0' ? "  " : "");
+	else
+		printf("%.19sZ  %-10s  %-10s  %-28s  ",
+		    mg_rec_str(rec, "at", ""), code,
+		    first(rec, "of_user", "user"), what);
 	print_event(rec);
+}
+
+static void
+print_line(const struct mg_rec *rec)
+{
+	print_row(rec, false);
+}
+
+static void
+print_narrow(const struct mg_rec *rec)
+{
+	print_row(rec, true);
 }
 
 /* What is read in one go, or over several agents (--follow). */
@@ -382,6 +403,9 @@ show(struct reader *rd, const char *host)
 	bool json = rd->format == MG_LOG_FORMAT_JSON;
 	int status;
 
+	if (isatty(STDOUT_FILENO) &&
+	    mg_cli_columns(STDOUT_FILENO) < LINE_COLUMNS)
+		rd->print = print_narrow;
 	if ((rd->format > MG_LOG_FORMAT_JSON || host != NULL) &&
 	    (status = ask_host(rd, json)) != 0)
 		return status;

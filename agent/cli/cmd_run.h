@@ -32,6 +32,7 @@ struct run_session {
 	char line[2048];
 	char brief[2048]; /* the same with no names */
 	char last[2048];  /* what a pipe was told last */
+	char note[512];	  /* what the agent remarked last */
 	size_t nagreed;	  /* agreements told already */
 	bool line_shown;
 	char phase[17]; /* of an artifact that is read */

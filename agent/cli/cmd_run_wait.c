@@ -17,11 +17,15 @@ void
 run_clear_line(struct run_session *s)
 {
 	if (s->line_shown)
-		fputs("\r\033[K", stderr);
+		fputs("\r\033[J", stderr);
 	s->line_shown = false;
 }
 
-/* One screen line at most: a longer one could not be taken back. */
+/*
+ * One screen line at most: a longer one could not be taken back. The cursor
+ * goes back to its beginning: a terminal that is made narrower folds the
+ * line, and keeps the cursor at that character; what is below goes with it.
+ */
 static void
 show(struct run_session *s, const char *text, unsigned width)
 {
@@ -33,7 +37,7 @@ show(struct run_session *s, const char *text, unsigned width)
 			used++;
 	while (*p != '\0' && ((unsigned char)*p & 0xc0) == 0x80)
 		p++;
-	fprintf(stderr, "\r\033[K%.*s", (int)(p - text), text);
+	fprintf(stderr, "\r\033[J%.*s\r", (int)(p - text), text);
 	s->line_shown = true;
 }
 
@@ -101,7 +105,7 @@ first_pending(struct run_session *s, const struct mg_pending *p)
 {
 	fprintf(stderr, "modelgate: %s is filed as %s\n", s->what, p->code);
 	if (p->digest[0] != '\0')
-		fprintf(stderr, "  artifact %s\n", p->digest);
+		fprintf(stderr, "  %s\n", p->digest); /* fits 80 columns */
 	if (p->need_n == 0)
 		return;
 	if (p->hub[0] == '\0')
@@ -150,6 +154,15 @@ tell_agreed(struct run_session *s, const struct mg_pending *p)
 	s->nagreed = p->agreed_n;
 }
 
+/* Also later than with the first word: that the hub cannot be reached. */
+static void
+tell_note(struct run_session *s, const struct mg_pending *p)
+{
+	if (p->note[0] != '\0' && strcmp(p->note, s->note) != 0)
+		fprintf(stderr, "  %s\n", p->note);
+	snprintf(s->note, sizeof(s->note), "%s", p->note);
+}
+
 void
 run_on_pending(struct run_session *s, const struct mg_pending *p)
 {
@@ -167,8 +180,7 @@ run_on_pending(struct run_session *s, const struct mg_pending *p)
 		if (first)
 			first_pending(s, p);
 		tell_agreed(s, p);
-		if (p->note[0] != '\0' && first)
-			fprintf(stderr, "  %s\n", p->note);
+		tell_note(s, p);
 		if (s->quiet_wait && p->need_n > 0 &&
 		    strcmp(s->line, s->last) != 0)
 			fprintf(stderr, "  %s\n", s->line);

@@ -109,6 +109,24 @@ END
 	ok
 }
 
+@test "a terminal that is made narrower while it waits has one line of it" {
+	screen() { tmux -S "$BATS_TEST_TMPDIR/tmux" "$@" 3>&- 7>&- 8>&- 9>&-; }
+	shows() { screen capture-pane -p | grep -E -- "$1"; }
+	screen -f /dev/null new-session -d -x 100 -y 24 "$top/scripts/sandbox ssh ci-deploy"
+	soon shows 'ci-deploy@'
+	screen send-keys "modelgate run deploy receipt-ocr@2 --reason narrow" Enter
+	soon shows 'left  data-steward 0/1 asked: carol   risk-owner 0/1 asked: bob'
+	screen resize-window -x 60
+	soon shows 'left  data-steward 0/1   risk-owner 0/1$'
+	screen resize-window -x 45
+	soon shows 'left  data-steward 0/1   risk-ow'
+	run screen capture-pane -p
+	screen send-keys C-c
+	[ "$(grep -cE 'left|asked|^ *risk|owner' <<<"$output")" = 1 ] || fail lines
+	soon shows 'refused'
+	screen kill-server
+}
+
 @test "what approvers are shown keeps its lines apart, and nothing typed before answers" {
 	run as ci-deploy "modelgate run deploy receipt-ocr@1 --no-wait --reason '$(printf '%052d' 0)requester: alice'"
 	id=$(wait_for_request)
@@ -131,6 +149,14 @@ END
 	ok
 	hasnt accepted
 	as ci-deploy "modelgate cancel $id" </dev/null
+}
+
+@test "a log on a narrow terminal: two lines a record" {
+	run as -tt ci-deploy 'stty columns 80; modelgate log --type request' </dev/null
+	ok
+	[[ $output =~ Z\ \ [0-9A-Z]{10}\ \ ci-deploy$'\r\n'\ \ \ \ deploy\ receipt-ocr@[12]\ \ request:\  ]] || fail narrow
+	run as ci-deploy 'modelgate log --type request'
+	[[ $output =~ Z\ \ [0-9A-Z]{10}\ \ ci-deploy\ \ \ deploy ]] || fail wide
 }
 
 @test "help fits 80 columns, and -h is --help, for every command" {

@@ -88,7 +88,13 @@ hub_up()
 }
 
 @test "promise7 an outage is on record, and what it forbids says so" {
+	pipeline deploy receipt-ocr@2
+	id=$(wait_for_request)
 	hub_down
+	# Whoever waits is told why nobody answers.
+	soon grep -q '^  the hub does not answer since' "$BATS_TEST_TMPDIR/pipeline"
+	as ci-deploy modelgate cancel "$id" </dev/null
+	soon pipeline_ended
 	run audit -m SERVICE_STOP
 	has 'op=modelgate:hub-down'
 	[ "$(ledger outage | jq -s 'last | .down and .probes >= 3')" = true ]
