@@ -280,6 +280,8 @@ print_line(FILE *f, const char *p, size_t n)
 	uint32_t cp;
 	size_t len;
 
+	if (n > 0 && p[n - 1] == '\r') /* ssh ends its lines so */
+		n--;
 	for (; n > 0; p += len, n -= len) { /* Rule 2 */
 		if ((len = mg_utf8_next(p, n, &cp)) == 0) {
 			len = 1;

@@ -265,4 +265,6 @@ EOF
 	hasnt $'\033'
 	hasnt $'\302\233'
 	pkill_in -u 7002 -x sleep
+	run as bob 'modelgate inbox --hub 127.0.0.1:1'
+	[[ ${lines[0]} == *'Connection refused' ]] || fail 'what ssh says'
 }

@@ -172,9 +172,18 @@ mend()
 	found 'next start' ok
 }
 
+@test "a key of the hub that others can read" {
+	root chmod o+r /etc/modelgate/hub_host_key </dev/null
+	broken 'hub key'
+	root chmod o-r /etc/modelgate/hub_host_key </dev/null
+	doctor
+	found 'hub key' warning
+}
+
 @test "an agent that is not there" {
 	sb service modelgated stop
 	broken agent
+	has 'it is not running'
 	sb service modelgated start
 	doctor
 	ok

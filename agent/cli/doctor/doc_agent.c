@@ -207,6 +207,12 @@ doc_agent(struct doc *d)
 	}
 	if (r == MG_ERR_OK)
 		say_info(d, &rec);
+	else if (r == MG_ERR_NOENT)
+		doc_say(d, DOC_BAD, "agent",
+		    "systemctl start modelgated; modelgated -n shows what is "
+		    "wrong with its files",
+		    "it is not running: nothing listens on %s",
+		    MG_CLIENT_SOCKET);
 	else
 		doc_say(d, DOC_BAD, "agent",
 		    "systemctl start modelgated; modelgated -n shows what is "

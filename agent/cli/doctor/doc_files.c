@@ -173,8 +173,14 @@ static void
 check_hub_key(struct doc *d)
 {
 	static const char open[] = MG_CONFDIR "/hub_host_key";
+	struct stat st;
 
-	if (access(open, F_OK) == 0)
+	if (stat(open, &st) == 0 && (st.st_mode & 077) != 0)
+		doc_say(d, DOC_BAD, "hub key",
+		    "chmod 600; a new one, if somebody may have read it",
+		    "%s can be read by others, mode %04o", open,
+		    (unsigned)(st.st_mode & 07777));
+	else if (access(open, F_OK) == 0)
 		doc_say(d, DOC_WARN, "hub key",
 		    "make it the credential hub_host_key, modelgate-hub(8)",
 		    "%s is its user's alone, but in clear on the disk", open);

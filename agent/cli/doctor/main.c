@@ -38,9 +38,9 @@ doc_say(struct doc *d, enum doc_result r, const char *name, const char *fix,
 		mg_json_obj_end(&d->j);
 		return;
 	}
-	printf("%-4s  %-14s %s\n", words[r], name, text);
+	printf("%-4s  %-15s %s\n", words[r], name, text);
 	if (r != DOC_GOOD && fix[0] != '\0')
-		printf("      %-14s fix: %s\n", "", fix);
+		printf("      %-15s fix: %s\n", "", fix);
 }
 
 static int
