@@ -485,6 +485,7 @@ info(struct mon_asker *a)
 	mg_json_int(&j, "open", (int64_t)mg_state_live_count(m->state));
 	mg_json_int(&j, "up_ms", mg_time_boot_ms() - m->started_ms);
 	mg_json_str(&j, "you", a->person);
+	mg_json_bool(&j, "may_log", mon_asker_may(a, "log"));
 	mg_json_obj_end(&j);
 	(void)mon_asker_send(a, &b, &j);
 	mg_buf_fini(&b);

@@ -274,6 +274,12 @@ assert n > 1000'
 	    "cd /etc/modelgate/policy.d && grep -n '^.rule retire.' *.ini" </dev/null | cut -d: -f1,2)" ]
 	run ! grep -x test-note unused
 	run ! grep -x read-all-records unused
+	# Who sees no more than what is their own cannot tell.
+	as alice modelgate report --json </dev/null >own
+	jq -e 'has("unused_rules") | not' own
+	run as alice modelgate report </dev/null
+	has 'only what alice has done'
+	hasnt 'nobody used'
 	# What is older does not count.
 	root modelgate report --json --since 2001-01-01 --until 2001-02-01 </dev/null >r
 	jq -r '.unused_rules[].name' r | grep -qx test-note

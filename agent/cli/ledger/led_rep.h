@@ -49,6 +49,8 @@ struct rep_rule {
 
 struct rep {
 	char host[256];
+	char person[128];
+	bool is_own; /* of that person's records alone */
 	int64_t since_ms, until_ms;
 	struct rep_req *buckets[REP_BUCKETS];
 	struct rep_req **all; /* in the order they were filed in */

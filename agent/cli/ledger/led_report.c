@@ -341,7 +341,9 @@ read_pipe(struct rep *rp, int fd)
 	return r == MG_ERR_NOENT;
 }
 
-/* The name of this host, which the ledger's lines do not repeat. */
+/* The name of this host, which the ledger's lines do not repeat; and whose
+ * records the agent will tell: out of one's own alone, nobody can say which
+ * rules others have used. */
 static void
 ask_host(struct rep *rp)
 {
@@ -358,9 +360,13 @@ ask_host(struct rep *rp)
 	if (mg_chan_send(ch, 1, MG_MSG_INFO_REQ, &q) == MG_ERR_OK &&
 	    mg_chan_wait(ch, 10000, &f) == MG_ERR_OK && f.op == MG_MSG_ITEM &&
 	    mg_frame_decode(&f, &item, sizeof(item)) == MG_ERR_OK &&
-	    mg_rec_parse(&rec, item.json, strlen(item.json)) == MG_ERR_OK)
+	    mg_rec_parse(&rec, item.json, strlen(item.json)) == MG_ERR_OK) {
 		snprintf(rp->host, sizeof(rp->host), "%s",
 		    mg_rec_str(&rec, "host", ""));
+		rp->is_own = !mg_rec_bool(&rec, "may_log");
+		snprintf(rp->person, sizeof(rp->person), "%s",
+		    mg_rec_str(&rec, "you", ""));
+	}
 	mg_rec_fini(&rec);
 	mg_chan_free(ch);
 }
@@ -517,7 +523,10 @@ print_text(const struct rep *rp)
 	char text[80];
 
 	rep_period(rp, text);
-	printf("modelgate on %s, %s\n\n", rp->host, text);
+	printf("modelgate on %s, %s\n", rp->host, text);
+	if (rp->is_own)
+		printf("only what %s has done\n", rp->person);
+	printf("\n");
 	if (rp->nall == 0)
 		printf("  nobody asked for anything\n");
 	printf("  requests %zu, refused %lu, denied %lu (%.1f %%), granted "
@@ -747,6 +756,10 @@ led_report(struct led *led, const char *what)
 	}
 	if (status == 0) {
 		sort_all(rp);
+		if (rp->is_own) {
+			rp->nrules = 0;
+			rp->has_rules = false;
+		}
 		rep_rules_end(rp);
 		if (led->json)
 			status = print_json(led, rp);
