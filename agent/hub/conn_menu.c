@@ -444,7 +444,7 @@ conn_menu(struct conn *c)
 	struct menu m = {.c = c};
 
 	c->deadline_ms = mg_time_boot_ms() + c->idle_ms;
-	if (!say(&m, "modelgate hub: you are %s (%s %s)\n", c->name,
+	if (!say(&m, "modelgate hub: you are %s\n  %s %s\n", c->name,
 		c->key_type, c->key_fp))
 		return CONN_STATUS_REFUSED;
 	while (turn(&m))

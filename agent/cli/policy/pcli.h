@@ -146,6 +146,12 @@ enum mg_err pcli_load_dir(const char *dir, const char *operations,
     bool ignore_tests, struct mg_policy **pp, struct mg_diags *ds);
 /* Loads c->dir into c->p and c->ds, looking for everything suspicious. */
 enum mg_err pcli_load_lint(struct pcli *c);
+/*
+ * A copy of a policy folder alone has no operations beside it: says so where
+ * that is why dir did not load.
+ */
+void pcli_hint_operations(
+    const struct mg_diags *ds, const char *dir, const char *operations);
 /* The operations folder that belongs to dir, or NULL; the caller frees. */
 char *pcli_operations_of(const char *dir);
 void pcli_print_diags(const struct mg_diags *ds);

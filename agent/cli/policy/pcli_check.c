@@ -62,6 +62,7 @@ check(struct pcli *c, bool strict)
 	if (c->json)
 		return print_json(c, status);
 	pcli_print_diags(&c->ds);
+	pcli_hint_operations(&c->ds, c->dir, c->operations);
 	if (c->ds.errors > 0)
 		pcli_error("%zu error%s, %zu warning%s; it does not load",
 		    c->ds.errors, c->ds.errors == 1 ? "" : "s", c->ds.warnings,

@@ -396,6 +396,7 @@ say_failed(const struct diff *d, const struct loading *l)
 		return pcli_json_end(&pj, PCLI_FAILED);
 	}
 	pcli_print_diags(l->ds);
+	pcli_hint_operations(l->ds, l->dir, l->operations);
 	pcli_error("the policy in %s does not load", l->dir);
 	return PCLI_FAILED;
 }

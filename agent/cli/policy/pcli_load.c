@@ -178,6 +178,24 @@ pcli_operations_of(const char *dir)
 	return NULL;
 }
 
+void
+pcli_hint_operations(
+    const struct mg_diags *ds, const char *dir, const char *operations)
+{
+	static const char missing[] = "no operation '";
+	char *beside = operations == NULL ? pcli_operations_of(dir) : NULL;
+	size_t i = 0;
+
+	while (i < ds->n &&
+	       strncmp(ds->v[i].text, missing, sizeof(missing) - 1) != 0)
+		i++;
+	if (i < ds->n && operations == NULL && beside == NULL)
+		pcli_error("no operations folder belongs to %s; -O DIR names "
+			   "one",
+		    dir);
+	free(beside);
+}
+
 static enum mg_err
 load_dir(const char *dir, const char *operations, bool ignore_tests,
     const struct mg_policy_lint *lint, struct mg_policy **pp,
@@ -280,6 +298,7 @@ pcli_load(struct pcli *c, bool ignore_tests)
 		return pcli_json_end(&pj, PCLI_FAILED);
 	}
 	pcli_print_diags(&c->ds);
+	pcli_hint_operations(&c->ds, c->dir, c->operations);
 	pcli_error("the policy in %s does not load", c->dir);
 	return PCLI_FAILED;
 }
