@@ -108,7 +108,10 @@ first_pending(struct run_session *s, const struct mg_pending *p)
 		fprintf(stderr, "  %s\n", p->digest); /* fits 80 columns */
 	if (p->need_n == 0)
 		return;
-	if (p->hub[0] == '\0')
+	if ((s->q.flags & MG_RUN_BREAK_GLASS) != 0)
+		fprintf(stderr, "  breaks the glass: nobody is waited for, and "
+				"somebody reviews it afterwards\n");
+	else if (p->hub[0] == '\0')
 		fprintf(stderr, "  no hub is configured: nobody can approve "
 				"it\n");
 	else

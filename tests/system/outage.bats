@@ -139,6 +139,8 @@ hub_up()
 	has 'do not let you'
 	run fresh_code 'modelgate run swap receipt-ocr --break-glass --reason fire'
 	ok
+	has 'somebody reviews it afterwards'
+	hasnt 'approvers: modelgate approve'
 	id=$(ledger grant | jq -rs 'last.uuid')
 	[ "$(ledger request | jq -rs 'last.lasts_ms')" = 60000 ]
 	run audit -uu "$id"
