@@ -286,7 +286,7 @@ on_done(struct enroll *e, const struct mg_done *m, bool is_enroll)
 	printf("modelgate: %s\n", m->text[0] != '\0' ? m->text : "done");
 	if (is_enroll)
 		printf("Next: 'modelgate run OPERATION MODEL' asks for a code "
-		       "of the app where the policy wants one.\n");
+		       "of the app,\nwhere the policy wants one.\n");
 	fflush(stdout);
 }
 
