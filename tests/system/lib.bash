@@ -60,6 +60,8 @@ root() { sb root "$@"; }
 fail()
 {
 	printf '%s\n' "$*" "status: ${status-}" "output: ${output-}" >&2
+	# ssh itself: what did the host have to say?
+	[ "${status-}" != 255 ] || sb log 2>&1 | tail -n 40 >&2
 	return 1
 }
 
