@@ -370,15 +370,21 @@ check_audit_rules(struct doc *d)
 
 	if (getuid() != 0 || access("/usr/sbin/auditctl", X_OK) != 0)
 		return;
-	if (output_has(argv, "modelgate"))
-		doc_say(d, DOC_GOOD, "audit rules", "",
-		    "the kernel watches what decides (ausearch -k modelgate)");
-	else
+	if (!output_has(argv, "modelgate"))
 		doc_say(d, DOC_WARN, "audit rules",
 		    "install the shipped audit.rules below /etc/audit/rules.d "
 		    "and run augenrules --load",
 		    "none with the key modelgate: who goes around it leaves "
 		    "no trace");
+	else if (!output_has(argv, "uid!=0 -F msgtype=ANOM_PROMISCUOUS"))
+		doc_say(d, DOC_WARN, "audit rules",
+		    "install the shipped audit.rules of this version and run "
+		    "augenrules --load",
+		    "a user can have the kernel lose records, and everybody "
+		    "refused meanwhile");
+	else
+		doc_say(d, DOC_GOOD, "audit rules", "",
+		    "the kernel watches what decides (ausearch -k modelgate)");
 }
 
 void
