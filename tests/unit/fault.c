@@ -125,7 +125,7 @@ static char *
 node_bytes(const struct node *n, size_t *lenp)
 {
 	struct stat st;
-	char *p;
+	char *p = NULL;
 	int fd = node_open(n, O_RDONLY);
 
 	if (fstat(fd, &st) != 0 ||

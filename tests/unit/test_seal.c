@@ -68,7 +68,7 @@ what_was_sealed_opens_and_does_not_show(void **state)
 	assert_int_equal(mg_buf_len(&b), strlen(TEXT) + MG_SEAL_MORE);
 	assert_true(mg_seal_is(mg_buf_ptr(&b), mg_buf_len(&b)));
 	assert_null(
-	    memmem(mg_buf_ptr(&b), mg_buf_len(&b), TEXT + 4, 5)); /* quick */
+	    memmem(mg_buf_ptr(&b), mg_buf_len(&b), &TEXT[4], 5)); /* quick */
 	assert_int_equal(
 	    get(&s, PLACE, mg_buf_ptr(&b), mg_buf_len(&b)), MG_ERR_OK);
 	mg_buf_fini(&b);
