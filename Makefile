@@ -339,8 +339,10 @@ check: ## as root: install what is needed, build, run every test
 	scripts/install-deps
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) check-all
 	$(Q)chown -R --reference=Makefile build
+# Most of a test of the system is waiting: two at once for a processor.
+AT_ONCE ?= $(shell expr 2 \* $(JOBS))
 check-all: all $(UNIT) $(PAMTESTS) $(ATTACKS) $(SHIMS) $(B)/bench/ledger_bench fuzz-build
-	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) tests/prove $(JOBS) $(SYSTEM) scripts/lint tests/docs/agree tests/fuzz/replay $(GOLDEN) $(UNIT)
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) tests/prove $(AT_ONCE) $(SYSTEM) scripts/lint tests/docs/agree tests/fuzz/replay $(GOLDEN) $(UNIT)
 test: all $(UNIT) fuzz-build ## without root: unit tests, lint, corpora
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP B=$(B) tests/prove $(JOBS) $(UNIT) scripts/lint tests/docs/agree tests/fuzz/replay $(GOLDEN)
 
