@@ -98,15 +98,16 @@ count(const char *p, size_t len, const char *what, struct mg_oms_fail *fail)
 static enum mg_err
 say_json(const json_error_t *e, const char *what, struct mg_oms_fail *fail)
 {
+	enum json_error_code code = json_error_code(e);
 	char esc[128];
 
 	mg_esc_line(e->text, esc, sizeof(esc));
-	if (json_error_code(e) == json_error_out_of_memory)
+	/* Unknown: it had not even the memory to begin. */
+	if (code == json_error_out_of_memory || code == json_error_unknown)
 		return mg_oms_say(fail, MG_ERR_NOMEM, MG_OMS_NOMEM,
 		    "%s: out of memory", what);
 	return mg_oms_say(fail, MG_ERR_FORMAT,
-	    json_error_code(e) == json_error_duplicate_key ? MG_OMS_DUPLICATE
-							   : MG_OMS_JSON,
+	    code == json_error_duplicate_key ? MG_OMS_DUPLICATE : MG_OMS_JSON,
 	    "%s:%d:%d: %s", what, e->line, e->column, esc);
 }
 
@@ -114,7 +115,7 @@ enum mg_err
 mg_oms_json(const void *text, size_t len, const char *what, json_t **jp,
     struct mg_oms_fail *fail)
 {
-	json_error_t e;
+	json_error_t e = {.line = -1}; /* jansson may leave the code as it is */
 	enum mg_err r;
 	json_t *j;
 

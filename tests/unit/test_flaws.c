@@ -161,7 +161,7 @@ slurp(const char *folder, const char *name)
 	t.n = mg_buf_len(&b);
 	t.p = malloc(t.n + FILE_MAX); /* room to add to */
 	memcpy(t.p, mg_buf_ptr(&b), t.n);
-	t.p[t.n] = '\0';
+	memset(t.p + t.n, 0, FILE_MAX);
 	mg_buf_fini(&b);
 	return t;
 }
